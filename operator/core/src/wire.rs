@@ -1,0 +1,168 @@
+//! The messages between runner pods and the operator's `/v1` API. JSON, camelCase.
+//!
+//! | request | body | answer |
+//! |---|---|---|
+//! | `GET /v1/plans?revision=R&waitSeconds=S` | – | [`PlanList`], at once when its revision is not `R` |
+//! | `GET /v1/blobs/{digest}` | – | the bytes |
+//! | `PUT /v1/verifications/{digest}` | [`VerificationReport`](crate::verification::VerificationReport) | 204 |
+//! | `GET /v1/runs/{name}` | – | [`RunAssignment`] |
+//! | `PUT /v1/runs/{name}/result` | [`RunResult`] | 204 |
+//! | `PUT /v1/usage/{boot}` | [`UsageReport`] | 204 |
+//!
+//! Every request carries the pod's projected service-account token, audience [`AUDIENCE`]. The namespace is
+//! the token's; a pod that belongs to one workflow is confined to it.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{digest::Digest, money::Usd, quality::Quality};
+
+/// The audience that a runner's service-account token must be bound to.
+pub const AUDIENCE: &str = "dise-operator";
+
+/// The plans that a caller may serve now.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlanList {
+    /// Opaque; changes whenever `plans` does.
+    pub revision: String,
+    /// Workflow name → digest of its plan, which is a blob.
+    pub plans: BTreeMap<String, Digest>,
+}
+
+/// What a run's pod shall execute.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunAssignment {
+    /// The run's unique id, echoed in its result.
+    pub run_id: String,
+    /// The workflow to run.
+    pub workflow: String,
+    /// The plan to run, a blob.
+    pub plan: Digest,
+    /// The input.
+    pub input: Value,
+    /// Wall-clock seconds that are left for the execution.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline_seconds: Option<u32>,
+}
+
+/// What a run came to. Also the body of a successful `POST /v1/run`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunResult {
+    /// Unique id of the execution.
+    pub run_id: String,
+    /// The plan that was executed.
+    pub plan: Digest,
+    /// The result; absent when the run failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Value>,
+    /// Why it failed; absent when it succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<RunError>,
+    /// Share of the checks that held; absent when the workflow has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quality: Option<Quality>,
+    /// What the execution cost.
+    pub cost_usd: Usd,
+    /// Wall-clock milliseconds of the execution, to the microsecond.
+    pub latency_ms: f64,
+    /// The steps that were executed, in the order in which they ended.
+    pub steps: Vec<StepResult>,
+}
+
+/// Why an execution failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunError {
+    /// A CamelCase word for conditions and metrics.
+    pub reason: String,
+    /// The step that failed, if it was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// A sentence for a person.
+    pub message: String,
+}
+
+/// What one step of an execution came to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StepResult {
+    /// The step.
+    pub name: String,
+    /// The option that was used.
+    pub option: String,
+    /// The Artifact behind it.
+    pub artifact: String,
+    /// Wall-clock milliseconds, to the microsecond.
+    pub latency_ms: f64,
+    /// What it cost.
+    pub cost_usd: Usd,
+    /// Checks that held, of how many.
+    pub checks_passed: u32,
+    /// Checks that were evaluated.
+    pub checks_total: u32,
+}
+
+/// What a runner process has executed since it started. The counters only grow, so the newest report of a
+/// process replaces its older ones and the sum over processes is exact.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UsageReport {
+    /// The pod that reports.
+    pub pod: String,
+    /// By workflow name.
+    pub workflows: BTreeMap<String, WorkflowUsage>,
+}
+
+/// Counters of one workflow.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkflowUsage {
+    /// Executions that ended, failed ones included.
+    pub executions: u64,
+    /// Executions that failed.
+    pub failures: u64,
+    /// Executions whose checks were evaluated.
+    pub quality_samples: u64,
+    /// Sum of their qualities.
+    pub quality_sum: f64,
+    /// What they cost.
+    pub cost_usd: Usd,
+    /// By Artifact name.
+    pub artifacts: BTreeMap<String, ArtifactUsage>,
+}
+
+/// Counters of one artifact.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ArtifactUsage {
+    /// How often it was executed.
+    pub uses: u64,
+    /// When it was executed last.
+    pub last_used: Timestamp,
+}
+
+/// What an executor serves, as it answers at `GET /v1/workflows`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServingReport {
+    /// Workflow name → state.
+    pub workflows: BTreeMap<String, ServingState>,
+}
+
+/// The state of one workflow in one executor.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServingState {
+    /// The plan that answers requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serving: Option<Digest>,
+    /// Why a newer plan could not be taken up; the former one goes on serving.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
+}
