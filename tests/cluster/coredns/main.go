@@ -1,4 +1,4 @@
-// Command coredns is CoreDNS with the plugins that a cluster's Corefile uses.
+// Command coredns is CoreDNS with the plugins that the cluster's Corefile uses.
 // The stock build also links the clients of three public clouds, which triples
 // its build time and has no use on a test bed.
 package main
@@ -8,23 +8,20 @@ import (
 	"github.com/coredns/coredns/coremain"
 	_ "github.com/coredns/coredns/plugin/cache"
 	_ "github.com/coredns/coredns/plugin/errors"
-	_ "github.com/coredns/coredns/plugin/forward"
 	_ "github.com/coredns/coredns/plugin/health"
-	_ "github.com/coredns/coredns/plugin/hosts"
 	_ "github.com/coredns/coredns/plugin/kubernetes"
 	_ "github.com/coredns/coredns/plugin/loadbalance"
 	_ "github.com/coredns/coredns/plugin/log"
-	_ "github.com/coredns/coredns/plugin/loop"
 	_ "github.com/coredns/coredns/plugin/metrics"
 	_ "github.com/coredns/coredns/plugin/ready"
-	_ "github.com/coredns/coredns/plugin/reload"
+	_ "github.com/coredns/coredns/plugin/template"
 )
 
 func main() {
 	// The order in which a query passes the plugins, as in CoreDNS's plugin.cfg.
 	dnsserver.Directives = []string{
-		"reload", "health", "ready", "prometheus", "errors", "log",
-		"loadbalance", "cache", "hosts", "kubernetes", "loop", "forward",
+		"health", "ready", "prometheus", "errors", "log",
+		"loadbalance", "cache", "template", "kubernetes",
 	}
 	coremain.Run()
 }

@@ -1,0 +1,3 @@
+module dise.invalid/testcluster/pause
+
+go 1.24.0
