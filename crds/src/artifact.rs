@@ -1,5 +1,6 @@
 //! The kind `Artifact`.
 #![expect(unreachable_pub, reason = "KubeSchema copies each struct into a function body")]
+#![allow(clippy::duplicated_attributes, reason = "printer columns repeat the names of their attributes")]
 
 use std::collections::BTreeMap;
 
@@ -62,10 +63,10 @@ use crate::{schema, shared::Language};
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("self == oldSelf")
-        .message("spec: an Artifact cannot be changed; a change of code is a new Artifact with this one as parent")
+        .message("the spec of an Artifact cannot be changed; create another Artifact with this one as its parent")
         .reason(Reason::FieldValueForbidden),
     validation = Rule::new("has(self.source) || has(self.sourceRef)")
-        .message("source: the content is nowhere to be found; set source or sourceRef")
+        .message("the content is nowhere to be found; set source or sourceRef")
         .reason(Reason::FieldValueRequired)
 )]
 pub struct ArtifactSpec {
@@ -103,7 +104,7 @@ pub struct ArtifactSpec {
     pub parent: Option<String>,
     /// Where the code comes from.
     pub origin: Origin,
-    /// Name of the Workflow that it belongs to. Default: it belongs to a Tool.
+    /// Name of the Workflow that it belongs to. Absent, like `step` and `option`, for the code of a Tool.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::label")]
     pub workflow: Option<String>,

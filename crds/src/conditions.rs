@@ -105,3 +105,49 @@ pub fn find_condition<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'
 pub fn is_true(conditions: &[Condition], type_: &str) -> bool {
     find_condition(conditions, type_).is_some_and(|condition| condition.status == Status::True.as_str())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn ready(status: Status, message: &str, generation: i64, second: i64) -> Condition {
+        condition(READY, status, "Because", message, Some(generation), at(second))
+    }
+
+    #[test]
+    fn transition_time_moves_only_with_the_status() {
+        let mut conditions = vec![];
+        set_condition(&mut conditions, ready(Status::False, "waits", 1, 10));
+        set_condition(&mut conditions, ready(Status::False, "still waits", 2, 20));
+        let [condition] = &conditions[..] else { panic!("{conditions:?}") };
+        assert_eq!(condition.last_transition_time, Time(at(10)));
+        assert_eq!((condition.message.as_str(), condition.observed_generation), ("still waits", Some(2)));
+
+        set_condition(&mut conditions, ready(Status::True, "serves", 2, 30));
+        assert_eq!(conditions[0].last_transition_time, Time(at(30)));
+        assert!(is_true(&conditions, READY));
+    }
+
+    #[test]
+    fn other_conditions_stay_where_they_are() {
+        let other = condition(VERIFIED, true, "Because", "", None, at(1));
+        let mut conditions = vec![other.clone(), ready(Status::Unknown, "", 1, 1)];
+        set_condition(&mut conditions, ready(Status::True, "", 1, 2));
+        assert_eq!(conditions[0], other);
+        assert_eq!(conditions[1].status, "True");
+        remove_condition(&mut conditions, READY);
+        assert_eq!(conditions, [other]);
+        assert!(!is_true(&conditions, READY));
+        assert_eq!(find_condition(&conditions, READY), None);
+    }
+
+    #[test]
+    fn messages_are_cut_between_characters() {
+        let long = "ä".repeat(MESSAGE_MAX + 1);
+        assert_eq!(ready(Status::False, &long, 1, 1).message.chars().count(), MESSAGE_MAX);
+    }
+}

@@ -1,4 +1,4 @@
-//! The CustomResourceDefinitions.
+//! The definitions of the kinds.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
@@ -7,7 +7,7 @@ use kube::CustomResourceExt as _;
 
 use crate::{Artifact, Tool, Workflow, WorkflowRun};
 
-/// The CustomResourceDefinitions of all kinds, as they shall be installed.
+/// The definitions of all kinds, as they shall be installed.
 ///
 /// They differ from what `kube` derives in two ways: an absent value and `null` are the same unless a field takes
 /// any JSON, so that the API server drops `null`s instead of counting them as set, and descriptions are plain

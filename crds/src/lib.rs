@@ -1,7 +1,7 @@
 //! The Kubernetes API of DiSE, group `dise.dev`, version `v1alpha1`.
 //!
 //! One module per kind. The doc comments of the types are what `kubectl explain` shows, so they are written for
-//! users. [`crds`] yields the CustomResourceDefinitions; `crdgen` writes them and the API reference.
+//! users. [`crds`] yields the definitions; `crdgen` writes them and the API reference.
 //!
 //! Rules that all kinds follow: no floats and no unsigned integers; qualities, money and latencies are decimal
 //! strings; every string, list and map is bounded, because the API server rejects CEL rules whose cost it cannot

@@ -69,7 +69,7 @@ pub(crate) fn tags(_: &mut SchemaGenerator) -> Schema {
         "additionalProperties": {"type": "string", "maxLength": 63},
         "x-kubernetes-validations": [{
             "rule": "self.all(key, size(key) >= 1 && size(key) <= 63)",
-            "message": "tags: every key must have 1 to 63 characters; shorten it",
+            "message": "every key of tags must have 1 to 63 characters; choose another key",
         }],
     })
 }
@@ -84,7 +84,7 @@ pub(crate) fn node_selector(_: &mut SchemaGenerator) -> Schema {
         },
         "x-kubernetes-validations": [{
             "rule": "self.all(key, size(key) >= 1 && size(key) <= 317)",
-            "message": "nodeSelector: every key must be the name of a node label such as kubernetes.io/arch",
+            "message": "every key of nodeSelector must be the name of a node label, such as kubernetes.io/arch",
         }],
     })
 }

@@ -1,5 +1,6 @@
 //! The kind `Tool`.
 #![expect(unreachable_pub, reason = "KubeSchema copies each struct into a function body")]
+#![allow(clippy::duplicated_attributes, reason = "printer columns repeat the names of their attributes")]
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
@@ -41,10 +42,10 @@ use crate::{schema, shared::Example};
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("(self.type == 'PythonFunction') == has(self.pythonFunction)")
-        .message("pythonFunction: must be set when type is PythonFunction and only then; make type and member match")
+        .message("pythonFunction must be set when type is PythonFunction, and only then; make type and member match")
         .field_path(".pythonFunction"),
     validation = Rule::new("(self.type == 'BashScript') == has(self.bashScript)")
-        .message("bashScript: must be set when type is BashScript and only then; make type and member match")
+        .message("bashScript must be set when type is BashScript, and only then; make type and member match")
         .field_path(".bashScript")
 )]
 pub struct ToolSpec {
@@ -57,10 +58,10 @@ pub struct ToolSpec {
     #[schemars(length(max = 4096))]
     pub description: String,
     /// Python code that defines `run(input)`, whose argument and result are JSON values. Only with type
-    /// PythonFunction.
+    /// `PythonFunction`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub python_function: Option<Script>,
-    /// Script that reads JSON on standard input and writes JSON to standard output. Only with type BashScript.
+    /// Script that reads JSON on standard input and writes JSON to standard output. Only with type `BashScript`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bash_script: Option<Script>,
     /// JSON Schema (draft 2020-12) that every output must fit. Default: any output.

@@ -1,5 +1,6 @@
 //! The kind `WorkflowRun`.
 #![expect(unreachable_pub, reason = "KubeSchema copies each struct into a function body")]
+#![allow(clippy::duplicated_attributes, reason = "printer columns repeat the names of their attributes")]
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
@@ -48,7 +49,7 @@ use crate::schema;
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("self == oldSelf")
-        .message("spec: a WorkflowRun cannot be changed; create another one")
+        .message("the spec of a WorkflowRun cannot be changed; create another WorkflowRun")
         .reason(Reason::FieldValueForbidden)
 )]
 pub struct WorkflowRunSpec {

@@ -1,13 +1,19 @@
 //! The kind `Workflow`.
 #![expect(unreachable_pub, reason = "KubeSchema copies each struct into a function body")]
+#![allow(clippy::duplicated_attributes, reason = "printer columns repeat the names of their attributes")]
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+mod serving;
+mod status;
+
+pub use serving::{ResourceAmounts, Resources, Serving, ServingMode};
+pub use status::{Bottleneck, StepState, StepStatus, WorkflowStatus};
 
 use crate::{
     schema,
@@ -73,13 +79,13 @@ use crate::{
     ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     validation = Rule::new("size(self.metadata.name) <= 40 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')")
-        .message("metadata.name: use at most 40 lower-case letters, digits and hyphens, starting with a letter, because a Service gets this name")
+        .message("metadata.name must have at most 40 lower-case letters, digits and hyphens and start with a letter, because a Service gets this name; choose another name")
         .field_path(".metadata.name")
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("self.steps.map(step, has(step.options) ? step.options.map(option, has(option.function) && has(option.function.source) ? size(option.function.source) : 0).sum() : 0).sum() <= 524288")
-        .message("steps: the inline sources add up to more than 524288 characters; move code into Tools")
+    validation = Rule::new("self.steps.map(step, has(step.options) ? step.options.map(option, has(option.__function__) && has(option.__function__.source) ? size(option.__function__.source) : 0).sum() : 0).sum() <= 524288")
+        .message("the sources in steps add up to more than 524288 characters; move code into Tools")
         .field_path(".steps")
 )]
 pub struct WorkflowSpec {
@@ -122,7 +128,7 @@ pub struct WorkflowSpec {
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("!has(self.after) || !self.after.exists(name, name == self.name)")
-        .message("after: a step cannot wait for itself; remove its own name")
+        .message("a step cannot wait for itself; remove its own name from after")
         .field_path(".after")
 )]
 pub struct Step {
@@ -191,8 +197,9 @@ pub struct OutputCheck {
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("has(self.function) != has(self.tool)")
-        .message("options: set exactly one of function and tool in every option")
+    // `function` is reserved in CEL; Kubernetes escapes it.
+    validation = Rule::new("has(self.__function__) != has(self.tool)")
+        .message("set exactly one of function and tool")
 )]
 pub struct StepOption {
     /// Name of the option, unique in the step: at most 40 lower-case letters, digits and hyphens, starting
@@ -232,92 +239,6 @@ pub struct QualityGoal {
     pub min: String,
 }
 
-/// Where a workflow is served.
-#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(
-    validation = Rule::new("self.mode == 'Dedicated' || !has(self.replicas)")
-        .message("serving.replicas: only mode Dedicated has replicas; set mode: Dedicated or remove replicas")
-        .field_path(".replicas").reason(Reason::FieldValueForbidden),
-    validation = Rule::new("self.mode == 'Dedicated' || !has(self.resources)")
-        .message("serving.resources: only mode Dedicated has resources; set mode: Dedicated or remove resources")
-        .field_path(".resources").reason(Reason::FieldValueForbidden),
-    validation = Rule::new("self.mode == 'Dedicated' || !has(self.nodeSelector)")
-        .message("serving.nodeSelector: only mode Dedicated has a nodeSelector; set mode: Dedicated or remove nodeSelector")
-        .field_path(".nodeSelector").reason(Reason::FieldValueForbidden),
-    validation = Rule::new("self.mode == 'Dedicated' || !has(self.runtimeClassName)")
-        .message("serving.runtimeClassName: only mode Dedicated has a runtimeClassName; set mode: Dedicated or remove runtimeClassName")
-        .field_path(".runtimeClassName").reason(Reason::FieldValueForbidden)
-)]
-pub struct Serving {
-    /// `Shared`: the namespace's one executor Deployment serves the workflow together with the others.
-    /// `Dedicated`: the workflow gets an executor Deployment of its own. Default: Shared.
-    #[serde(default)]
-    pub mode: ServingMode,
-    /// Number of executor pods, 0 to 100; only with mode Dedicated. Default: 1. Set it if a
-    /// HorizontalPodAutoscaler shall scale the workflow, since the scale subresource needs a value to change.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 100))]
-    pub replicas: Option<i32>,
-    /// CPU and memory of an executor pod; only with mode Dedicated. Default: what the operator is configured
-    /// with.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub resources: Option<Resources>,
-    /// Up to 16 labels that a node must have to run an executor pod; only with mode Dedicated.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(schema_with = "schema::node_selector")]
-    pub node_selector: BTreeMap<String, String>,
-    /// Name of the RuntimeClass of the executor pods; only with mode Dedicated. Default: the cluster's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::object_name")]
-    pub runtime_class_name: Option<String>,
-}
-
-/// Whose executor pods serve a workflow.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[schemars(inline)]
-pub enum ServingMode {
-    /// Those of the namespace.
-    #[default]
-    Shared,
-    /// Those of the workflow alone.
-    Dedicated,
-}
-
-/// CPU and memory of a pod.
-#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(
-    validation = Rule::new("!has(self.requests) || !has(self.requests.cpu) || !has(self.limits) || !has(self.limits.cpu) || quantity(self.requests.cpu).compareTo(quantity(self.limits.cpu)) <= 0")
-        .message("resources.requests.cpu: must not exceed resources.limits.cpu; lower the request or raise the limit")
-        .field_path(".requests"),
-    validation = Rule::new("!has(self.requests) || !has(self.requests.memory) || !has(self.limits) || !has(self.limits.memory) || quantity(self.requests.memory).compareTo(quantity(self.limits.memory)) <= 0")
-        .message("resources.requests.memory: must not exceed resources.limits.memory; lower the request or raise the limit")
-        .field_path(".requests")
-)]
-pub struct Resources {
-    /// What the scheduler reserves for a pod.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub requests: Option<ResourceAmounts>,
-    /// What a pod may use at most.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limits: Option<ResourceAmounts>,
-}
-
-/// Amounts of CPU and memory.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ResourceAmounts {
-    /// Cores, for example `"2"`, `"0.5"` or `"500m"`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::cpu")]
-    pub cpu: Option<String>,
-    /// Bytes with an optional suffix, for example `"512Mi"`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::memory")]
-    pub memory: Option<String>,
-}
-
 /// How a workflow's code changes over time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -327,129 +248,6 @@ pub struct Evolution {
     #[serde(default = "default_keep_generations")]
     #[schemars(range(min = 1, max = 50))]
     pub keep_generations: i32,
-}
-
-/// What DiSE observed and measured about a workflow. A number that was not measured is absent.
-#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct WorkflowStatus {
-    /// The `metadata.generation` that this status is about.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0))]
-    pub observed_generation: Option<i64>,
-    /// `Ready`: executors serve the workflow as declared. `Verified`: every step has code that passed its
-    /// examples and checks. `Reconciling`: DiSE is working towards the declared state. `Stalled`: a person must
-    /// act, the message says how.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "schema::conditions")]
-    pub conditions: Vec<Condition>,
-    /// Digest of the plan that the executors were told to serve: `sha256:` and 64 hex digits.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::digest")]
-    pub plan_hash: Option<String>,
-    /// Measured quality, a decimal string from `"0"` to `"1"`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::quality")]
-    pub quality: Option<String>,
-    /// 95th percentile of an execution's latency, in milliseconds: a decimal string such as `"1.84"`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::millis")]
-    pub p95_latency_ms: Option<String>,
-    /// Measured cost of an execution in US dollars: a decimal string such as `"0.0004"`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::usd")]
-    pub cost_usd_per_run: Option<String>,
-    /// How often the workflow was executed, failures included.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0))]
-    pub executions: Option<i64>,
-    /// When the workflow was executed last.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_execution_time: Option<Time>,
-    /// The step that takes most of an execution's time.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bottleneck: Option<Bottleneck>,
-    /// State of each step, in the order of the spec.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64))]
-    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
-    pub steps: Vec<StepStatus>,
-    /// Executor pods of the workflow's own Deployment; only with mode Dedicated.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0))]
-    pub replicas: Option<i32>,
-    /// Label selector of those pods, for autoscalers; only with mode Dedicated.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 1024))]
-    pub selector: Option<String>,
-}
-
-/// The step that takes most of an execution's time.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Bottleneck {
-    /// Name of the step.
-    #[schemars(length(max = 40))]
-    pub step: String,
-    /// Its share of the execution's time in percent, 0 to 100.
-    #[schemars(range(min = 0, max = 100))]
-    pub time_percent: i32,
-}
-
-/// State of one step.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct StepStatus {
-    /// Name of the step.
-    #[schemars(length(max = 40))]
-    pub name: String,
-    /// Name of the option that the plan uses.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 40))]
-    pub active_option: Option<String>,
-    /// Name of the Artifact behind it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 253))]
-    pub artifact: Option<String>,
-    /// Which generation of the step's code this is, counted from 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1))]
-    pub generation: Option<i64>,
-    /// Cases passed of all cases, for example `12/12`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 21))]
-    pub tests: Option<String>,
-    /// `Pending`: waits for code, a Tool or another step. `Verifying`: tests are running. `Ready`: has code
-    /// that passed. `Failed`: no option passed its tests.
-    #[serde(default)]
-    #[schemars(schema_with = "StepState::schema")]
-    pub state: StepState,
-}
-
-/// What is happening with a step.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum StepState {
-    /// Waits for code, a Tool or another step.
-    #[default]
-    Pending,
-    /// Tests are running.
-    Verifying,
-    /// Has code that passed.
-    Ready,
-    /// No option passed its tests.
-    Failed,
-    /// A state of a newer release.
-    #[serde(other)]
-    Unknown,
-}
-
-impl StepState {
-    /// All states: a newer release widens this enum in the CRD before it writes a new value.
-    fn schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({
-            "type": "string", "enum": ["Pending", "Verifying", "Ready", "Failed", "Unknown"],
-        })
-    }
 }
 
 impl Default for Step {
