@@ -80,7 +80,6 @@ use crate::{
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     validation = Rule::new("size(self.metadata.name) <= 40 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')")
         .message("metadata.name must have at most 40 lower-case letters, digits and hyphens and start with a letter, because a Service gets this name; choose another name")
-        .field_path(".metadata.name")
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(

@@ -114,6 +114,17 @@ fn every_rule_says_what_to_do() {
 }
 
 #[test]
+fn every_rule_points_at_a_field() {
+    for_each_field(&mut |path, schema| {
+        for rule in schema["x-kubernetes-validations"].as_array().into_iter().flatten() {
+            let field =
+                rule["fieldPath"].as_str().map(|field| format!("/properties{}", field.replace('.', "/")));
+            assert!(field.is_none_or(|field| schema.pointer(&field).is_some()), "{path}: {rule}");
+        }
+    });
+}
+
+#[test]
 fn definitions_fit_the_annotation_of_kubectl_apply() {
     for crd in crds() {
         let size = serde_json::to_vec(&crd).unwrap().len();
