@@ -35,10 +35,16 @@ pub struct Function {
 }
 
 impl Function {
-    /// The address of the language and the source together: equal digests behave equally.
+    /// The function as a blob: its language on the first line, then its source.
+    #[must_use]
+    pub fn content(&self) -> String {
+        format!("{}\n{}", self.language, self.source)
+    }
+
+    /// The address of [`Function::content`]: equal digests behave equally.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        Digest::of(format!("{}\n{}", self.language, self.source).as_bytes())
+        Digest::of(self.content().as_bytes())
     }
 }
 

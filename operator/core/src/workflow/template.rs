@@ -152,11 +152,11 @@ fn interpolate(fragments: &[Fragment], scope: &Scope<'_>) -> Result<String, Eval
     Ok(text)
 }
 
-fn element_of(place: &str, index: usize) -> String {
+pub(crate) fn element_of(place: &str, index: usize) -> String {
     format!("{place}[{index}]")
 }
 
-fn field_of(place: &str, name: &str) -> String {
+pub(crate) fn field_of(place: &str, name: &str) -> String {
     let plain = !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-');
     if plain { format!("{place}.{name}") } else { format!("{place}[{name:?}]") }
 }

@@ -4,10 +4,10 @@
 //! of [`Path`], which says what is there instead, and it means that only the values that are read ever become CEL
 //! values. It is also where the names that an expression may use are enforced.
 
-use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedExpr, operators};
+use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, operators};
 
 use super::{
-    dialect::ARITHMETIC,
+    dialect::{ARITHMETIC, TURN},
     path::{self, Path, Root, Segment},
 };
 use crate::workflow::text::{did_you_mean, list};
@@ -106,7 +106,7 @@ impl Binder {
     }
 
     fn visit_call(&mut self, call: &mut CallExpr) -> Result<(), String> {
-        if let Some(hint) = self.dashed_step(call) {
+        if let Some(hint) = self.dashed_step(call).or_else(|| misused_macro(call)) {
             return Err(hint);
         }
         // `strings.quote(…)` names a function, not a method of a variable.
@@ -126,7 +126,7 @@ impl Binder {
         Ok(())
     }
 
-    fn visit_comprehension(&mut self, it: &mut cel::common::ast::ComprehensionExpr) -> Result<(), String> {
+    fn visit_comprehension(&mut self, it: &mut ComprehensionExpr) -> Result<(), String> {
         self.visit(&mut it.iter_range)?;
         self.visit(&mut it.accu_init)?;
         if self.names.roots().contains(&it.iter_var.as_str()) {
@@ -139,6 +139,7 @@ impl Binder {
         let body = [&mut it.loop_cond, &mut it.loop_step, &mut it.result];
         body.into_iter().try_for_each(|part| self.visit(part))?;
         self.locals.pop();
+        count_turns(it);
         Ok(())
     }
 
@@ -229,6 +230,38 @@ impl Binder {
         });
         expr.expr = Expr::Ident(format!("@{index}"));
     }
+}
+
+/// The parser expands a macro that is used as it should be; what is left is used otherwise.
+fn misused_macro(call: &CallExpr) -> Option<String> {
+    let name = call.func_name.as_str();
+    match name {
+        operators::HAS => Some("`has` takes one field, as in `has(input.text)`".to_owned()),
+        operators::ALL | operators::EXISTS | operators::EXISTS_ONE | operators::FILTER | operators::MAP => {
+            Some(format!(
+                "`{name}` is called on a list with a variable and an expression, as in `input.items.{name}(x, x > 0)`"
+            ))
+        }
+        _ => None,
+    }
+}
+
+/// Wraps what every turn of the loop evaluates. CEL's macros expand to few shapes, and the interpreter makes `map`
+/// and `filter` cheap only if theirs are left alone but for the element or the condition.
+fn count_turns(it: &mut ComprehensionExpr) {
+    let every_turn = match &mut it.loop_step.expr {
+        Expr::Call(step) if step.func_name == operators::CONDITIONAL => step.args.first_mut(),
+        Expr::Call(step) if step.func_name == operators::ADD => match step.args.get_mut(1) {
+            Some(IdedExpr { expr: Expr::List(appended), .. }) => appended.elements.first_mut(),
+            _ => None,
+        },
+        _ => None,
+    };
+    let every_turn = every_turn.unwrap_or(&mut it.loop_cond);
+    let argument = std::mem::take(every_turn);
+    let id = argument.id;
+    let call = CallExpr { func_name: TURN.to_owned(), target: None, args: vec![argument] };
+    *every_turn = IdedExpr { id, expr: Expr::Call(call) };
 }
 
 /// The operands of a chain of subtractions, from left to right.

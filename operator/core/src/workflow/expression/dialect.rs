@@ -4,8 +4,13 @@
 //! JSON has one kind of number, CEL has three and refuses to add an int to a double. Whether `price` arrives as
 //! `3` or as `3.0` is up to whoever wrote the JSON, so here `input.price * 2` works for both: where one operand
 //! of an arithmetic operator is a double, the other becomes one.
+//!
+//! Loops over lists are the only way in which an expression can take long, so their turns are counted.
 
-use std::sync::{Arc, LazyLock};
+use std::{
+    cell::Cell,
+    sync::{Arc, LazyLock},
+};
 
 use cel::{
     Env, ExecutionError,
@@ -32,12 +37,38 @@ pub(crate) const ARITHMETIC: [Arithmetic; 5] = [
     Arithmetic { operator: operators::MODULO, name: "@modulo", symbol: "%" },
 ];
 
+/// The function around what every turn of a loop evaluates: the identity, as long as turns are left.
+pub(crate) const TURN: &str = "@turn";
+
+/// How many turns all loops of one evaluation may take together: well under a second of work.
+pub(crate) const TURNS: u32 = 100_000;
+
+thread_local! {
+    /// Overloads are plain functions without a context, and an evaluation stays on its thread.
+    static TURNS_LEFT: Cell<u32> = const { Cell::new(0) };
+}
+
+/// To be called before an evaluation.
+pub(crate) fn allow_turns() {
+    TURNS_LEFT.set(TURNS);
+}
+
+fn turn<'b, 'v>(mut operands: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
+    let left = TURNS_LEFT.get().checked_sub(1);
+    TURNS_LEFT.set(left.unwrap_or_default());
+    match (left, operands.pop()) {
+        (Some(_), Some(value)) => Ok(value),
+        _ => Err(ExecutionError::function_error(TURN, format!("the loops take more than {TURNS} turns"))),
+    }
+}
+
 /// Built once: an environment holds a few hundred overloads.
 pub(crate) static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| {
     // Optional values have no JSON form, and `has` with a conditional says the same.
     let mut env = Env::stdlib().with_optional_support(false);
     let operations: [cel::common::functions::Function; 5] = [add, subtract, multiply, divide, modulo];
     let mut declared = env.add_extension(cel::extensions::strings);
+    declared = declared.and(env.add_overload(TURN, TURN, vec![DYN_TYPE], turn));
     for (arithmetic, operation) in ARITHMETIC.iter().zip(operations) {
         let operands = vec![DYN_TYPE, DYN_TYPE];
         declared = declared.and(env.add_overload(arithmetic.name, arithmetic.name, operands, operation));

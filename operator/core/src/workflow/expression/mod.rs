@@ -24,7 +24,7 @@ use cel::{
 use serde_json::Value;
 
 pub(crate) use bind::{Names, Read, TYPE_NAMES};
-pub(crate) use dialect::ARITHMETIC;
+pub(crate) use dialect::{ARITHMETIC, TURN};
 use path::{Path, Root};
 
 use super::{
@@ -143,6 +143,7 @@ impl Expression {
         let variables = Variables { reads, scope, values: reads.iter().map(|_| OnceLock::new()).collect() };
         let mut context = Context::with_env(dialect::ENVIRONMENT.clone());
         context.set_variable_resolver(&variables);
+        dialect::allow_turns();
         // The interpreter has a few `panic!`s for trees that its parser does not produce. One that was missed must
         // fail this evaluation and not the process that serves everybody else.
         let result = catch_unwind(AssertUnwindSafe(|| match cel::Value::resolve_val(code, &context) {
@@ -205,6 +206,7 @@ impl<'s> Variables<'s> {
                 let types = overload.argument_types().join(", ");
                 format!("`{}` cannot be applied to {types}", overload.function().trim_matches('_'))
             }
+            ExecutionError::FunctionError { message, .. } => shorten(message, SOURCE_CHARS),
             // The crate's own words may repeat whole values.
             ExecutionError::ValuesNotComparable(..) => "the values cannot be compared".to_owned(),
             other => shorten(&other.to_string(), SOURCE_CHARS),

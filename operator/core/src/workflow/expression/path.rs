@@ -175,7 +175,9 @@ impl fmt::Display for Path {
 }
 
 fn write_field(f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
-    let identifier = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+    // CEL has no way to select a field that is named like one of its literals or operators.
+    let identifier = !["false", "in", "null", "true"].contains(&name)
+        && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     if identifier { write!(f, ".{name}") } else { write!(f, "[{name:?}]") }
 }

@@ -114,6 +114,8 @@ fn rejects_what_is_not_an_expression_and_says_where() {
         (json!("${steps.a-b-c.x.y + 1}"), "the step `a-b-c` is referred to as `steps[\"a-b-c\"].x.y`"),
         (json!("${[1].map(input, input)}"), "hides `input`"),
         (json!("${Foo{a: 1}}"), "constructs a type that does not exist"),
+        (json!("${input.items.map(x)}"), "`map` is called on a list with a variable and an expression"),
+        (json!("${has(input)}"), "not a CEL expression, at character"),
         (json!("${input.?a}"), "not a CEL expression"),
     ];
     for (template, expected) in table {
@@ -275,6 +277,25 @@ fn survives_hostile_expressions() {
                 });
             }
         }
+    }
+}
+
+#[test]
+fn counts_the_turns_of_loops() {
+    let input = json!({"list": vec![1; 1000]});
+    for body in [
+        "exists(x, false)",
+        "all(x, true)",
+        "map(x, x)",
+        "filter(x, true)",
+        "map(x, true, x)",
+        "exists_one(x, false)",
+    ] {
+        let one = evaluate(&json!(format!("${{input.list.{body}}}")), &input, &[]);
+        assert!(one.is_ok(), "{one:?}");
+        let nested = format!("${{input.list.all(a, size([1].map(b, input.list.{body})) >= 0)}}");
+        let error = evaluate(&json!(nested), &input, &[]).unwrap_err();
+        assert!(error.ends_with("the loops take more than 100000 turns"), "{error}");
     }
 }
 
