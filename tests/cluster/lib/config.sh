@@ -51,6 +51,7 @@ T
 
 # Disk thresholds are all but off, and images are never collected: there is no
 # registry to pull a deleted image from again.
+# shellcheck disable=SC2153 # CGROUP is set in common.sh
 kubelet_config() {
   cat <<Y
 apiVersion: kubelet.config.k8s.io/v1beta1

@@ -32,7 +32,7 @@ ensure_images() {
 # ensure_binary_image NAME BINARY PATH
 ensure_binary_image() {
   local name=$1 archive
-  archive=$(archive_path "$name" "$(readlink -f "$2") $3 $(recipe_of build_binary_image)")
+  archive=$(archive_path "$name" "$(readlink -f "$2") $3 $(recipe_of build_binary_image write_archive)")
   [[ -e $archive ]] || phase "image $name" build_binary_image "$@" "$archive"
   # shellcheck disable=SC2034
   ARCHIVES[$name]=$archive
@@ -114,7 +114,7 @@ build_image() {
   [[ -d $context ]] || die "no such context directory: $context"
   [[ -f $file ]] || die "no such Containerfile: $file"
   ensure_base_image
-  inputs=$(cat -- "$file"; printf '%s\n' "$@"; build_tool images --quiet --no-trunc "$BASE_IMAGE"; content_of "$context"; recipe_of build_container)
+  inputs=$(cat -- "$file"; printf '%s\n' "$@"; build_tool images --quiet --no-trunc "$BASE_IMAGE"; content_of "$context"; recipe_of build_container write_archive)
   archive=$(archive_path "$name" "$inputs")
   mkdir -p "$IMAGES"
   [[ -e $archive ]] || phase "image $name" build_container "$name" "$context" "$file" "$archive" "$@"
@@ -140,15 +140,34 @@ build_container() {
     build_tool rmi --force "$previous" >/dev/null 2>&1 || true
 }
 
-# Uncompressed: the archive never leaves this machine, and gzip would cost more
-# time than all the rest.
+# An OCI layout in a tar, put together by hand: buildah's own writer of these
+# insists on gzip, which takes longer than all the rest and serves no one, since
+# the archive never leaves this machine.
 write_archive() {
-  local scratch
-  scratch=$(mktemp -u "$IMAGES/.archive-XXXXXX")
-  build_tool push --quiet --disable-compression "$1" "oci-archive:$scratch:$1"
-  mv -- "$scratch" "$2"
-  # Two versions are kept: the newest, and the one somebody may be importing.
-  find "$IMAGES" -maxdepth 1 -name "$(basename "${2%-*}")-????????????????.tar" -printf '%T@ %p\n' |
+  local name=$1 archive=$2 scratch blob
+  scratch=$(mktemp -d "$IMAGES/.archive-XXXXXX")
+  mkdir -p "$scratch/blobs/sha256"
+  build_tool push --quiet --disable-compression --format oci "$name" "dir:$scratch/pushed"
+  for blob in "$scratch/pushed"/*; do
+    # Blobs go by their digests; the rest are the manifest and a version.
+    [[ ! ${blob##*/} =~ ^[0-9a-f]{64}$ ]] || mv -- "$blob" "$scratch/blobs/sha256/"
+  done
+  local manifest=$scratch/pushed/manifest.json digest
+  digest=$(sha256sum <"$manifest" | cut -d' ' -f1)
+  jq -n --arg name "$name" --arg digest "sha256:$digest" --argjson size "$(stat -c %s "$manifest")" \
+    '{schemaVersion: 2, manifests: [{mediaType: "application/vnd.oci.image.manifest.v1+json", digest: $digest,
+      size: $size, annotations: {"org.opencontainers.image.ref.name": $name}}]}' >"$scratch/index.json"
+  mv -- "$manifest" "$scratch/blobs/sha256/$digest"
+  echo '{"imageLayoutVersion": "1.0.0"}' >"$scratch/oci-layout"
+  tar --create --file "$scratch/archive" --directory "$scratch" oci-layout index.json blobs
+  mv -- "$scratch/archive" "$archive"
+  rm -rf -- "$scratch"
+  forget_old_archives "$archive"
+}
+
+# Two versions are kept: the newest, and the one that somebody may be importing.
+forget_old_archives() {
+  find "$IMAGES" -maxdepth 1 -name "$(basename "${1%-*}")-????????????????.tar" -printf '%T@ %p\n' |
     sort -rn | tail -n +3 | cut -d' ' -f2- | xargs -r rm -f --
 }
 

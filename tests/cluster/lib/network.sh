@@ -43,12 +43,23 @@ remove_network() {
     done
     ip link del "$BRIDGE"
   fi
-  rm -f /var/lib/cni/results/dise-pods-*
-  rmdir -p --ignore-fail-on-non-empty /var/lib/cni/results 2>/dev/null || true
+  remove_cni_results
   remove_chains iptables
   remove_chains ip6tables
   ! command -v conntrack >/dev/null || conntrack -D --orig-dst "$SERVICES" >/dev/null 2>&1 || true
   [[ ! -e $STATE/sysctls ]] || sysctl -q -p "$STATE/sysctls" >/dev/null 2>&1 || true
+}
+
+# The one folder of CNI's that cannot be told to be elsewhere. The records of
+# loopback interfaces do not say whose they are, but they end in the same id.
+remove_cni_results() {
+  local results=/var/lib/cni/results sandbox
+  for sandbox in "$results"/dise-pods-*-eth0 "$STATE"/containerd/io.containerd.grpc.v1.cri/sandboxes/*; do
+    sandbox=${sandbox##*/}
+    sandbox=${sandbox#dise-pods-}
+    rm -f -- "$results"/{dise-pods,cni-loopback}-"${sandbox%-eth0}"-*
+  done
+  rmdir "$results" "${results%/*}" 2>/dev/null || true
 }
 
 # kube-proxy's and portmap's chains, and the rules elsewhere that jump to them:

@@ -7,23 +7,39 @@ status() {
     return
   fi
   require_root
-  local component condition healthy=yes
+  local component broken=
+  # All at once: when one part is broken, questions to others take their time.
+  declare -A answers=()
+  ask_all
   printf '%-20s %-8s %s\n' COMPONENT PID STATE
   for component in "${COMPONENTS[@]}"; do
-    condition=$(condition_of "$component")
-    [[ $condition == healthy ]] || healthy=
     running "$component" || PID=-
-    printf '%-20s %-8s %s\n' "$component" "$PID" "$condition"
+    printf '%-20s %-8s %s\n' "$component" "$PID" "${answers[$component]}"
+    [[ ${answers[$component]} == healthy ]] || broken=yes
   done
-  printf '%-20s %-8s %s\n' "node $NODE" - "$(node_ready && echo Ready || echo 'not Ready')"
-  printf '%-20s %-8s %s\n' "DNS $DNS_SERVICE" - "$(dns_answers && echo answers || echo 'no answer')"
+  printf '%-20s %-8s %s\n' "node $NODE" - "${answers[node]}" "DNS $DNS_SERVICE" - "${answers[dns]}"
   printf '\nkubeconfig %s\nlogs       %s\n' "$ADMIN_KUBECONFIG" "$STATE/logs"
-  [[ -n $healthy ]] && node_ready && dns_answers
+  [[ -z $broken && ${answers[node]} == Ready && ${answers[dns]} == answers ]]
+}
+
+# Fills in `answers`. Each question is a process; what it says comes by a pipe.
+ask_all() {
+  local what answer component
+  while read -r what answer; do
+    answers[$what]=$answer
+  done < <(
+    for component in "${COMPONENTS[@]}"; do
+      echo "$component $(condition_of "$component")" &
+    done
+    echo "node $(node_ready && echo Ready || echo 'not Ready')" &
+    echo "dns $(dns_answers && echo answers || echo 'no answer')" &
+    wait
+  )
 }
 
 condition_of() {
   if ! running "$1"; then
-    if [[ -e $STATE/pids/$1 ]]; then echo "died (log: $STATE/logs/$1.log)"; else echo "not started"; fi
+    [[ -e $STATE/pids/$1 ]] && echo "died (log: $STATE/logs/$1.log)" || echo "not started"
   elif "healthy_${1//-/_}"; then
     echo healthy
   else
