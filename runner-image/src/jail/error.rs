@@ -31,7 +31,9 @@ pub enum JailError {
         advice: &'static str,
     },
     /// A process could not be started at all.
-    #[error("no process could be started for a function: {0}; check the pod's limits on processes and memory")]
+    #[error(
+        "no process could be started for a function: {0}; check the pod's limits on processes and memory"
+    )]
     Spawn(String),
     /// The workers were shut down.
     #[error("the workers have been shut down")]

@@ -53,7 +53,10 @@ pub enum CallError {
         limit: u32,
     },
     /// The function printed too much.
-    #[error("the function printed more than {limit} bytes: print less, or raise printedBytes{}", tail(printed))]
+    #[error(
+        "the function printed more than {limit} bytes: print less, or raise printedBytes{}",
+        tail(printed)
+    )]
     PrintedTooMuch {
         /// The limit in bytes.
         limit: u32,
@@ -73,7 +76,8 @@ pub enum CallError {
     /// The function tried what the jail does not allow.
     #[error(
         "{message}: functions run in a jail without files, network, processes, threads and signals; compute the \
-         result from the input, and use a tool step for anything outside{}", traceback_lines(traceback)
+         result from the input, and use a tool step for anything outside{}",
+        traceback_lines(traceback)
     )]
     Forbidden {
         /// The attempt, as the interpreter reported it.
@@ -101,7 +105,9 @@ pub enum CallError {
         printed: String,
     },
     /// The input is larger than what a function can be given.
-    #[error("the input has {bytes} bytes and the limit is {limit}: pass less, or pass a reference to the data")]
+    #[error(
+        "the input has {bytes} bytes and the limit is {limit}: pass less, or pass a reference to the data"
+    )]
     InputTooLarge {
         /// Its size.
         bytes: usize,
@@ -115,7 +121,9 @@ pub enum CallError {
         message: String,
     },
     /// The deadline passed before a worker was free; the function was not run.
-    #[error("no worker was free before the deadline ({message}): retry later, or give the executor more cores or replicas")]
+    #[error(
+        "no worker was free before the deadline ({message}): retry later, or give the executor more cores or replicas"
+    )]
     Busy {
         /// What the workers were doing.
         message: String,
@@ -182,13 +190,22 @@ fn tail(printed: &str) -> String {
 
 fn died(signal: Option<i32>, exit_code: Option<i32>, printed: &str) -> String {
     let how = match (signal, exit_code) {
-        (Some(libc::SIGKILL), _) => "was killed from outside, most likely by the kernel for want of memory: raise the \
+        (Some(libc::SIGKILL), _) => {
+            "was killed from outside, most likely by the kernel for want of memory: raise the \
                                      memory limit of the pod or lower its number of workers"
-            .to_owned(),
-        (Some(libc::SIGSEGV), _) => "crashed (SIGSEGV), mostly by recursion that is too deep: use a loop".to_owned(),
+                .to_owned()
+        }
+        (Some(libc::SIGSEGV), _) => {
+            "crashed (SIGSEGV), mostly by recursion that is too deep: use a loop".to_owned()
+        }
         (Some(signal), _) => format!("was ended by signal {signal}"),
-        (None, Some(code)) => format!("ended itself with exit code {code}: a function returns and never calls os._exit"),
-        (None, None) => "closed its connection: a function must not close file descriptors that it did not open".to_owned(),
+        (None, Some(code)) => {
+            format!("ended itself with exit code {code}: a function returns and never calls os._exit")
+        }
+        (None, None) => {
+            "closed its connection: a function must not close file descriptors that it did not open"
+                .to_owned()
+        }
     };
     format!("the function's worker {how}{}", tail(printed))
 }

@@ -3,24 +3,42 @@
 //! A worker belongs to one tenant and one function; module globals persist in it between calls, and are seen by
 //! nobody else. Functions must be pure: a call whose worker was killed for the sake of another is run again.
 
+mod attendant;
 mod error;
+mod frame;
+mod job;
+mod pools;
+mod script;
+mod shared;
+mod tail;
+mod worker;
 
 use std::{
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use dise_core::{
     digest::Digest,
-    function::{Function, Limits},
+    function::{Function, Language, Limits},
 };
 use serde_json::Value;
+use tokio::time::sleep_until;
 
 pub use error::CallError;
 
-use crate::jail::JailError;
+use crate::{
+    jail::{Jail, JailError, Spawner, peak_memory_kib},
+    lock,
+};
+use job::Job;
+use pools::Key;
+use shared::Shared;
+
+/// The most bytes of JSON that a function can be given.
+pub const LARGEST_INPUT: usize = 16 << 20;
 
 /// How many workers there may be and how they are used.
 #[derive(Clone, Debug)]
@@ -127,16 +145,19 @@ pub struct Stats {
 /// The pools. Share it in an [`Arc`].
 #[derive(Debug)]
 pub struct Workers {
-    settings: Settings,
+    shared: Arc<Shared>,
 }
 
 impl Workers {
-    /// Builds the jail and proves it by running a probe in it. Blocks for about 100 ms.
+    /// Builds the jail and proves it by running a probe in it. Blocks for about 300 ms.
     ///
     /// # Errors
     /// No interpreter, or a layer of the jail that cannot be set: nothing may be run then.
     pub fn new(settings: Settings) -> Result<Arc<Self>, JailError> {
-        Ok(Arc::new(Self { settings }))
+        let jail = Jail::new(settings.allow_missing_landlock)?;
+        jail.prove()?;
+        let spawner = Spawner::new(jail)?;
+        Ok(Arc::new(Self { shared: Arc::new(Shared::new(settings, spawner)) }))
     }
 
     /// Calls a function with `input`, which is JSON text. The answer comes at the `deadline` at the latest, give or
@@ -152,8 +173,10 @@ impl Workers {
         input: Bytes,
         deadline: Instant,
     ) -> Result<Reply, CallError> {
-        let _ = (tenant, callable, limits, input, deadline, &self.settings);
-        Err(JailError::ShutDown.into())
+        if input.len() > LARGEST_INPUT {
+            return Err(CallError::InputTooLarge { bytes: input.len(), limit: LARGEST_INPUT });
+        }
+        self.submit(tenant, callable, limits, Some(input), deadline).await
     }
 
     /// Makes sure that a worker for the function is ready, so that its first call is fast; also the proof that the
@@ -168,21 +191,77 @@ impl Workers {
         limits: &Limits,
         deadline: Instant,
     ) -> Result<(), CallError> {
-        let _ = (tenant, callable, limits, deadline);
-        Err(JailError::ShutDown.into())
+        self.submit(tenant, callable, limits, None, deadline).await.map(drop)
+    }
+
+    async fn submit(
+        &self,
+        tenant: &str,
+        callable: &Arc<Callable>,
+        limits: &Limits,
+        input: Option<Bytes>,
+        deadline: Instant,
+    ) -> Result<Reply, CallError> {
+        if callable.function.language == Language::Bash {
+            return script::run(&self.shared, callable, limits, input, deadline).await;
+        }
+        let key = Key { tenant: tenant.into(), digest: callable.digest, limits: *limits };
+        let ticket = self.shared.ticket();
+        let (job, mut answer) = Job::new(ticket, input, deadline);
+        self.shared.place(&key, callable, job);
+        let answered = tokio::select! {
+            biased;
+            answered = &mut answer => answered,
+            () = sleep_until(deadline.into()) => {
+                if let Some(message) = lock(&self.shared.pools).withdraw(&key, ticket) {
+                    return Err(CallError::Busy { message });
+                }
+                // A worker has it, whose attendant watches the deadline too.
+                answer.await
+            }
+        };
+        answered.unwrap_or_else(|_| Err(JailError::ShutDown.into()))
     }
 
     /// Ends the workers of a function that is no longer served, each after its calls.
     pub fn forget(&self, tenant: &str, callable: &Callable) {
-        let _ = (tenant, callable);
+        let theirs = |key: &Key| *key.tenant == *tenant && key.digest == callable.digest;
+        self.shared.retire(theirs);
+    }
+
+    /// The most memory that any worker of a function has held so far, in KiB.
+    pub(crate) fn peak_memory_kib(&self, tenant: &str, callable: &Callable, limits: &Limits) -> Option<u64> {
+        let key = Key { tenant: tenant.into(), digest: callable.digest, limits: *limits };
+        let members = lock(&self.shared.pools).members(&key);
+        members.iter().filter_map(|worker| peak_memory_kib(worker.pid)).max()
     }
 
     /// What the workers are doing now.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        Stats::default()
+        lock(&self.shared.pools).stats()
     }
 
     /// Refuses further calls, waits for those that run, for 5 s at most, and ends all workers.
-    pub async fn shutdown(&self) {}
+    pub async fn shutdown(&self) {
+        self.shared.closed.store(true, Ordering::Relaxed);
+        let busy = |stats: Stats| stats.running + stats.queued > 0;
+        self.wait_while(Duration::from_secs(5), busy).await;
+        self.shared.retire(|_| true);
+        self.wait_while(Duration::from_secs(2), |stats| stats.workers > 0).await;
+    }
+
+    async fn wait_while(&self, most: Duration, condition: impl Fn(Stats) -> bool) {
+        let end = Instant::now() + most;
+        while condition(self.stats()) && Instant::now() < end {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.shared.closed.store(true, Ordering::Relaxed);
+        self.shared.retire(|_| true);
+    }
 }
