@@ -1,1 +1,15 @@
-//! Placeholder.
+//! The operator of DiSE: controllers that turn declared workflows into proven, served code, and the API that runner
+//! pods talk to. It never executes generated code and never calls a model.
+
+pub mod api;
+pub mod config;
+pub mod controllers;
+pub mod crds;
+pub mod health;
+pub mod labels;
+pub mod metrics;
+pub mod plans;
+pub mod serve;
+pub mod store;
+pub mod telemetry;
+pub mod tls;

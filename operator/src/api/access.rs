@@ -1,0 +1,36 @@
+//! Which blobs a caller may read.
+
+use dise_core::{digest::Digest, plan::Plan};
+
+use super::{Api, auth::Caller, problem::Problem};
+use crate::labels::Role;
+
+/// Whether a caller may read a blob of its namespace.
+///
+/// The executor of a namespace may read all of them. Everybody else may read what it was started for: the requests
+/// of a verification; the plan of a run or of a dedicated executor, and the functions that this plan names.
+pub(super) async fn may_read(api: &Api, caller: &Caller, digest: Digest) -> Result<bool, Problem> {
+    let plans = match (caller.role, &caller.workflow) {
+        (Role::Executor, None) => return Ok(true),
+        (Role::Verify, _) => return Ok(caller.blobs.contains(&digest)),
+        (Role::Executor, Some(workflow)) => api.plans.of(&caller.namespace, workflow).into_iter().collect(),
+        (Role::Run, _) => caller.blobs.clone(),
+    };
+    if plans.contains(&digest) {
+        return Ok(true);
+    }
+    for plan in plans {
+        if names(api, caller, plan, digest).await? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether a plan names a function.
+async fn names(api: &Api, caller: &Caller, plan: Digest, function: Digest) -> Result<bool, Problem> {
+    let Some(content) = api.context.store.blob(&caller.namespace, plan).await? else { return Ok(false) };
+    let Ok(plan) = serde_json::from_slice::<Plan>(&content) else { return Ok(false) };
+    let mut options = plan.steps.iter().flat_map(|step| &step.options);
+    Ok(options.any(|option| option.function == function))
+}

@@ -1,0 +1,161 @@
+//! The Tool controller: a tool is ready when its code has passed its own examples.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use dise_core::{
+    verification::{Example, VerificationReport, VerificationRequest},
+    workflow::Schema,
+};
+use dise_crds::{
+    Tool, ToolStatus,
+    conditions::{READY, Status, condition, set_condition},
+};
+use jiff::Timestamp;
+use kube::{
+    Resource as _, ResourceExt as _,
+    runtime::{
+        controller::Action,
+        events::{Event, EventType},
+    },
+};
+use serde_json::Value;
+
+use super::{Context, Error, Owner, apply, reports, verification::describe_failures};
+
+const RESYNC: Duration = Duration::from_mins(10);
+
+/// Brings one tool a step further.
+///
+/// # Errors
+/// The Kubernetes API or the object store does not answer.
+pub async fn reconcile(tool: Arc<Tool>, context: Arc<Context>) -> Result<Action, Error> {
+    let namespace = tool.namespace().unwrap_or_default();
+    let owner = Owner::tool(tool.name_any(), tool.uid().unwrap_or_default());
+    if tool.metadata.deletion_timestamp.is_some() {
+        context.verifications.retain(&namespace, &owner, &BTreeSet::new());
+        return Ok(Action::await_change());
+    }
+    let verdict = match request(&tool) {
+        Ok(request) => assess(&context, &namespace, &owner, &request).await?,
+        Err((reason, message)) => Verdict { status: Status::False, reason, message },
+    };
+    let status = status(&tool, &verdict, Timestamp::now());
+    if apply::apply_status(&context.client, &*tool, tool.status.as_ref(), &status).await? {
+        let event = Event {
+            type_: if verdict.status == Status::False { EventType::Warning } else { EventType::Normal },
+            reason: verdict.reason.to_owned(),
+            note: Some(verdict.message.chars().take(1000).collect()),
+            action: "Verify".to_owned(),
+            secondary: None,
+        };
+        if let Err(fault) = context.events.publish(&event, &tool.object_ref(&())).await {
+            tracing::debug!(%fault, "cannot publish an Event");
+        }
+    }
+    Ok(Action::requeue(RESYNC))
+}
+
+struct Verdict {
+    status: Status,
+    reason: &'static str,
+    message: String,
+}
+
+/// What proves a tool, or why it cannot be proven: a reason and a message.
+fn request(tool: &Tool) -> Result<VerificationRequest, (&'static str, String)> {
+    let spec = &tool.spec;
+    let function = spec.function().ok_or_else(|| {
+        ("InvalidSpec", "the member that matches spec.type is not set; set its source".to_owned())
+    })?;
+    let output = spec.output.clone().unwrap_or(Value::Bool(true));
+    let schema =
+        Schema::compile(&output).map_err(|fault| ("InvalidSchema", format!("spec.output: {fault}")))?;
+    for (index, example) in spec.examples.iter().enumerate() {
+        schema.check(&example.output).map_err(|violation| {
+            let place = format!("spec.examples[{index}].output{}", violation.pointer);
+            ("InvalidExample", format!("{place} does not fit spec.output: {}", violation.message))
+        })?;
+    }
+    Ok(VerificationRequest {
+        function,
+        output,
+        examples: spec.examples.iter().map(Example::from).collect(),
+        checks: Vec::new(),
+        limits: spec.limits(),
+    })
+}
+
+async fn assess(
+    context: &Context,
+    namespace: &str,
+    owner: &Owner,
+    request: &VerificationRequest,
+) -> Result<Verdict, Error> {
+    let digest = request.digest()?;
+    context.verifications.retain(namespace, owner, &BTreeSet::from([digest]));
+    if let Some(report) = context.reports.get(&context.store, namespace, digest).await? {
+        return Ok(verdict(&report));
+    }
+    reports::store_request(&context.store, namespace, request).await?;
+    let message = context.verifications.submit(namespace, digest, owner);
+    Ok(Verdict { status: Status::Unknown, reason: "Verifying", message })
+}
+
+fn verdict(report: &VerificationReport) -> Verdict {
+    if report.is_proof() {
+        let message = format!("{} of {} examples passed", report.passed, report.passed);
+        return Verdict { status: Status::True, reason: "Verified", message };
+    }
+    Verdict { status: Status::False, reason: "VerificationFailed", message: describe_failures(report) }
+}
+
+fn status(tool: &Tool, verdict: &Verdict, now: Timestamp) -> ToolStatus {
+    let mut status = tool.status.clone().unwrap_or_default();
+    let generation = tool.metadata.generation;
+    status.observed_generation = generation;
+    status.digest = tool.spec.function().map(|function| function.digest().to_string());
+    let ready = condition(READY, verdict.status, verdict.reason, verdict.message.clone(), generation, now);
+    set_condition(&mut status.conditions, ready);
+    status
+}
+
+#[cfg(test)]
+mod tests {
+    use dise_crds::{Script, ToolSpec, ToolType};
+    use serde_json::json;
+
+    use super::*;
+
+    fn tool(output: Option<Value>, examples: &Value) -> Tool {
+        let spec = ToolSpec {
+            type_: ToolType::PythonFunction,
+            python_function: Some(Script { source: "def run(x): return x".into() }),
+            output,
+            examples: serde_json::from_value(examples.clone()).unwrap(),
+            ..ToolSpec::default()
+        };
+        Tool::new("t", spec)
+    }
+
+    #[test]
+    fn asks_for_a_proof_of_its_examples() {
+        let request = request(&tool(None, &json!([{"input": 1, "output": 1}]))).unwrap();
+        assert_eq!(request.examples.len(), 1);
+        assert_eq!(request.output, json!(true));
+    }
+
+    #[test]
+    fn names_the_example_that_contradicts_the_schema() {
+        let schema = Some(json!({"type": "object", "properties": {"n": {"type": "integer"}}}));
+        let tool = tool(schema, &json!([{"input": 1, "output": {"n": "x"}}]));
+        let (reason, message) = request(&tool).unwrap_err();
+        assert_eq!(reason, "InvalidExample");
+        assert!(message.starts_with("spec.examples[0].output/n "), "{message}");
+    }
+
+    #[test]
+    fn rejects_a_schema_that_is_none() {
+        let (reason, _) = request(&tool(Some(json!({"type": "nonsense"})), &json!([]))).unwrap_err();
+        assert_eq!(reason, "InvalidSchema");
+    }
+}

@@ -1,0 +1,245 @@
+//! What follows from the proofs of a workflow's steps. Pure.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use dise_core::{
+    digest::Digest,
+    function::Function,
+    profile::WorkflowProfile,
+    verification::VerificationReport,
+    workflow::{Compiled, Fault, Missing, Request},
+};
+
+use super::observe::Proof;
+use crate::controllers::{probe::Uptake, verification::describe_failures};
+
+/// How soon executors are asked again whether they serve a plan.
+const ASK_AGAIN: Duration = Duration::from_millis(250);
+/// How soon they are asked again after they refused it.
+const ASK_AGAIN_REFUSED: Duration = Duration::from_secs(10);
+
+/// An option whose code passed everything.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Passed {
+    pub(super) step: String,
+    pub(super) option: String,
+    pub(super) function: Function,
+    /// The digest of the request that it answered.
+    pub(super) request: Digest,
+    pub(super) report: Arc<VerificationReport>,
+}
+
+/// How a step stands that has no proven option.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Unproven {
+    pub(super) step: String,
+    /// Whether a verdict is still to come.
+    pub(super) pending: bool,
+    pub(super) message: String,
+}
+
+/// What the proofs of a workflow add up to.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Assessment {
+    /// Verdicts are still to come.
+    Verifying(Vec<Unproven>),
+    /// A step has no option that passed.
+    Refuted(Vec<Unproven>),
+    /// Every step has options that passed, in the order of preference.
+    Proven(Vec<Passed>),
+}
+
+/// A plan, and how far it has come.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Planned {
+    pub(super) plan: Digest,
+    pub(super) active: Vec<Active>,
+    /// Absent while a step was never measured.
+    pub(super) profile: Option<WorkflowProfile>,
+    pub(super) rollout: Rollout,
+    /// Replicas of the workflow's own executor, if it has one.
+    pub(super) replicas: Option<i32>,
+}
+
+/// The option that a plan uses for a step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Active {
+    pub(super) step: String,
+    pub(super) option: String,
+    pub(super) artifact: String,
+    pub(super) generation: i64,
+    pub(super) tests: String,
+}
+
+/// How far the executors have come with a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Rollout {
+    /// The Service's name belongs to somebody else.
+    ServiceTaken,
+    /// The executors were not yet told: the status that tells them is only being written.
+    Announced,
+    /// What the executors say.
+    Told {
+        uptake: Uptake,
+        /// Why no pod is ready, if a pod gives a reason.
+        trouble: Option<String>,
+    },
+    /// The workflow wants no replicas.
+    ScaledToZero,
+}
+
+/// What a reconcile came to.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Outcome {
+    /// The declaration is wrong.
+    Invalid(Vec<Fault>),
+    /// Code or a Tool is not there.
+    Missing(Vec<Missing>),
+    /// Tests are running.
+    Verifying(Vec<Unproven>),
+    /// A step has no option that passed.
+    Refuted(Vec<Unproven>),
+    /// There is a plan.
+    Planned(Box<Planned>),
+}
+
+impl Outcome {
+    /// When to look again although nothing changed.
+    pub(super) fn look_again(&self) -> Option<Duration> {
+        match self {
+            Self::Planned(planned) => match &planned.rollout {
+                Rollout::Told { uptake: Uptake::Complete, .. }
+                | Rollout::ScaledToZero
+                | Rollout::ServiceTaken => None,
+                Rollout::Told { uptake: Uptake::Refused(_), .. } => Some(ASK_AGAIN_REFUSED),
+                Rollout::Told { uptake: Uptake::Partial { .. }, .. } | Rollout::Announced => Some(ASK_AGAIN),
+            },
+            _ => None,
+        }
+    }
+}
+
+/// What is missing before a workflow can be proven: a step whose options are all without code. A step that has code
+/// for one option does not wait for the others.
+pub(super) fn missing(compiled: &Compiled) -> Option<Vec<Missing>> {
+    let without_code = |missing: &Missing| {
+        let step = compiled.steps().iter().find(|step| step.name == missing.step);
+        step.is_some_and(|step| step.options.iter().all(|option| option.code.is_err()))
+    };
+    let missing: Vec<Missing> = compiled.missing().filter(without_code).collect();
+    (!missing.is_empty()).then_some(missing)
+}
+
+/// What the proofs add up to: a step needs one option that passed; more are kept in the order of preference.
+pub(super) fn assess(proofs: &[(Request<'_>, Proof)]) -> Assessment {
+    let mut passed: Vec<Passed> = Vec::new();
+    let mut unproven: BTreeMap<String, Vec<(bool, String)>> = BTreeMap::new();
+    for (request, proof) in proofs {
+        let (step, option) = (request.step.to_owned(), request.option.to_owned());
+        match proof {
+            Proof::Report(report) if report.is_proof() => passed.push(Passed {
+                step,
+                option,
+                function: request.request.function.clone(),
+                request: report.request,
+                report: Arc::clone(report),
+            }),
+            Proof::Report(report) => {
+                let message = format!("option {option}: {}", describe_failures(report));
+                unproven.entry(step).or_default().push((false, message));
+            }
+            Proof::Pending(note) => unproven.entry(step).or_default().push((true, note.clone())),
+        }
+    }
+    unproven.retain(|step, _| !passed.iter().any(|option| option.step == *step));
+    let unproven: Vec<Unproven> = unproven.into_iter().map(|(step, options)| merge(step, &options)).collect();
+    if unproven.is_empty() {
+        Assessment::Proven(passed)
+    } else if unproven.iter().any(|step| !step.pending) {
+        Assessment::Refuted(unproven)
+    } else {
+        Assessment::Verifying(unproven)
+    }
+}
+
+/// A step is refuted once all its options are.
+fn merge(step: String, options: &[(bool, String)]) -> Unproven {
+    let pending = options.iter().find(|(pending, _)| *pending);
+    let message = pending.map_or_else(
+        || options.iter().map(|(_, message)| message.as_str()).collect::<Vec<_>>().join("; "),
+        |(_, message)| message.clone(),
+    );
+    Unproven { step, pending: pending.is_some(), message }
+}
+
+#[cfg(test)]
+mod tests {
+    use dise_core::{
+        function::{Language, Limits},
+        verification::{CaseFailure, VerificationRequest},
+    };
+    use jiff::Timestamp;
+    use serde_json::json;
+
+    use super::*;
+
+    fn request<'a>(step: &'a str, option: &'a str) -> Request<'a> {
+        let function = Function { language: Language::Python, source: format!("{step}{option}") };
+        let request = VerificationRequest {
+            function,
+            output: json!(true),
+            examples: Vec::new(),
+            checks: Vec::new(),
+            limits: Limits::default(),
+        };
+        Request { step, option, request }
+    }
+
+    fn report(passed: u32, failed: u32) -> Proof {
+        Proof::Report(Arc::new(VerificationReport {
+            request: Digest::of(b"r"),
+            function: Digest::of(b"f"),
+            runner: "test".into(),
+            at: Timestamp::UNIX_EPOCH,
+            fault: None,
+            passed,
+            failed,
+            failures: vec![CaseFailure { example: 0, message: "expected 1, got 2".into() }],
+            coverage_percent: None,
+            profile: None,
+        }))
+    }
+
+    fn pending() -> Proof {
+        Proof::Pending("Job j runs the tests".into())
+    }
+
+    #[test]
+    fn waits_for_verdicts_that_are_still_to_come() {
+        let proofs = [(request("a", "code"), report(1, 0)), (request("b", "code"), pending())];
+        let Assessment::Verifying(steps) = assess(&proofs) else { panic!("not verifying") };
+        assert_eq!(steps.iter().map(|step| step.step.as_str()).collect::<Vec<_>>(), ["b"]);
+    }
+
+    #[test]
+    fn says_at_once_that_a_step_has_failed_and_shows_the_case() {
+        let proofs = [(request("a", "code"), report(1, 1)), (request("b", "code"), pending())];
+        let Assessment::Refuted(steps) = assess(&proofs) else { panic!("not refuted") };
+        assert!(steps[0].message.contains("1 of 2 examples failed: example 0: expected 1, got 2"));
+    }
+
+    #[test]
+    fn serves_a_step_by_the_option_that_passed() {
+        let proofs = [(request("a", "fast"), report(0, 1)), (request("a", "safe"), report(1, 0))];
+        let Assessment::Proven(passed) = assess(&proofs) else { panic!("not proven") };
+        assert_eq!(passed.iter().map(|option| option.option.as_str()).collect::<Vec<_>>(), ["safe"]);
+    }
+
+    #[test]
+    fn refutes_a_step_only_when_all_its_options_failed() {
+        let proofs = [(request("a", "fast"), report(0, 1)), (request("a", "safe"), pending())];
+        assert!(matches!(assess(&proofs), Assessment::Verifying(_)));
+        let proofs = [(request("a", "fast"), report(0, 1)), (request("a", "safe"), report(0, 1))];
+        assert!(matches!(assess(&proofs), Assessment::Refuted(_)));
+    }
+}

@@ -1,0 +1,103 @@
+//! The Workflow controller: from a declaration to an answered request.
+//!
+//! Compile, prove, record the proof as Artifacts, store the plan, tell the executors, wait until they serve it. While
+//! any of that does not succeed, the last good plan goes on serving.
+
+pub mod reason;
+
+mod artifacts;
+mod decide;
+mod observe;
+mod rollout;
+mod status;
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use dise_core::workflow::{Compiled, Definition, compile};
+use dise_crds::{Workflow, WorkflowStatus, conditions};
+use jiff::Timestamp;
+use kube::{
+    Resource as _, ResourceExt as _,
+    runtime::{
+        controller::Action,
+        events::{Event, EventType},
+    },
+};
+
+use self::decide::{Assessment, Outcome};
+use super::{Context, Error, Owner, apply};
+
+/// How often a settled workflow is looked at although nothing changed.
+const RESYNC: Duration = Duration::from_mins(10);
+const EVENT_CHARACTERS: usize = 1000;
+
+/// Brings one workflow a step further.
+///
+/// # Errors
+/// The Kubernetes API or the object store does not answer.
+pub async fn reconcile(workflow: Arc<Workflow>, context: Arc<Context>) -> Result<Action, Error> {
+    let namespace = workflow.namespace().unwrap_or_default();
+    if workflow.metadata.deletion_timestamp.is_some() {
+        context.verifications.retain(&namespace, &owner(&workflow), &BTreeSet::new());
+        return Ok(Action::await_change());
+    }
+    let definition = Definition::from(&*workflow);
+    let tools = observe::tools(&workflow, &context).await?;
+    let outcome = match compile(&definition, &tools) {
+        Err(faults) => Outcome::Invalid(faults),
+        Ok(compiled) => match decide::missing(&compiled) {
+            Some(missing) => Outcome::Missing(missing),
+            None => prove(&workflow, &context, &compiled).await?,
+        },
+    };
+    let look_again = outcome.look_again();
+    let usage = context.usage.of(&namespace, &workflow.name_any());
+    let wanted = status::status(&workflow, &outcome, usage.as_ref(), Timestamp::now());
+    let changed = apply::apply_status(&context.client, &*workflow, workflow.status.as_ref(), &wanted).await?;
+    if changed {
+        tell(&workflow, &context, &wanted).await;
+    }
+    if super::executor::needs_pods(&workflow) {
+        context.signals.executors();
+    }
+    Ok(Action::requeue(look_again.unwrap_or(RESYNC)))
+}
+
+/// From a compiled workflow to what executors serve.
+async fn prove(workflow: &Workflow, context: &Context, compiled: &Compiled) -> Result<Outcome, Error> {
+    let proofs = observe::proofs(workflow, context, compiled).await?;
+    let passed = match decide::assess(&proofs) {
+        Assessment::Verifying(progress) => return Ok(Outcome::Verifying(progress)),
+        Assessment::Refuted(steps) => return Ok(Outcome::Refuted(steps)),
+        Assessment::Proven(passed) => passed,
+    };
+    let named = artifacts::record(workflow, context, passed).await?;
+    let served = rollout::roll_out(workflow, context, compiled, &named).await?;
+    artifacts::promote_and_collect(workflow, context, &named).await?;
+    Ok(Outcome::Planned(Box::new(served)))
+}
+
+fn owner(workflow: &Workflow) -> Owner {
+    Owner::workflow(workflow.name_any(), workflow.uid().unwrap_or_default())
+}
+
+/// Publishes an Event when readiness or its reason has changed.
+async fn tell(workflow: &Workflow, context: &Context, wanted: &WorkflowStatus) {
+    let before = workflow.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let find = |conditions| conditions::find_condition(conditions, conditions::READY);
+    let Some(ready) = find(&wanted.conditions) else { return };
+    if find(before).is_some_and(|before| before.reason == ready.reason && before.message == ready.message) {
+        return;
+    }
+    let trouble = conditions::is_true(&wanted.conditions, conditions::STALLED);
+    let event = Event {
+        type_: if trouble { EventType::Warning } else { EventType::Normal },
+        reason: ready.reason.clone(),
+        note: Some(ready.message.chars().take(EVENT_CHARACTERS).collect()),
+        action: "Reconcile".to_owned(),
+        secondary: None,
+    };
+    if let Err(fault) = context.events.publish(&event, &workflow.object_ref(&())).await {
+        tracing::debug!(%fault, "cannot publish an Event");
+    }
+}

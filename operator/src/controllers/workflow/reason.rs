@@ -1,0 +1,20 @@
+//! Why a Workflow is ready or not: the reasons of its `Ready` condition.
+
+/// All executors serve the declared plan.
+pub const SERVING: &str = "Serving";
+/// Executors are taking the plan up.
+pub const ROLLING_OUT: &str = "RollingOut";
+/// A pod says that it cannot serve the plan.
+pub const PLAN_REFUSED: &str = "PlanRefused";
+/// Tests are running.
+pub const VERIFYING: &str = "Verifying";
+/// No option of a step passed its tests.
+pub const VERIFICATION_FAILED: &str = "VerificationFailed";
+/// A step has no code.
+pub const CODE_MISSING: &str = "CodeMissing";
+/// A Tool does not exist.
+pub const TOOL_NOT_FOUND: &str = "ToolNotFound";
+/// A Service of that name belongs to somebody else.
+pub const SERVICE_NAME_TAKEN: &str = "ServiceNameTaken";
+/// The measured quality is below the workflow's goal.
+pub const QUALITY_BELOW_GOAL: &str = "QualityBelowGoal";

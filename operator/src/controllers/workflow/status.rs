@@ -1,0 +1,277 @@
+//! The status of a workflow. Pure.
+
+use std::collections::BTreeMap;
+
+use dise_core::{
+    quality::Quality,
+    wire::WorkflowUsage,
+    workflow::{Fault, Missing},
+};
+use dise_crds::{
+    Bottleneck, StepState, StepStatus, Workflow, WorkflowStatus,
+    conditions::{READY, RECONCILING, STALLED, Status, VERIFIED, condition, remove_condition, set_condition},
+    decimal::millis_of_micros,
+};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use super::{
+    decide::{Outcome, Planned, Rollout, Unproven},
+    reason,
+};
+use crate::{
+    controllers::{executor::build::SHARED_NAME, probe::Uptake, usage::cost_per_run},
+    labels,
+};
+
+/// The longest message of a condition: `kubectl describe` should stay readable.
+const MESSAGE_CHARACTERS: usize = 2000;
+
+/// What the conditions say.
+struct Verdict {
+    ready: bool,
+    reason: &'static str,
+    message: String,
+    /// Whether a person must act.
+    stalled: bool,
+}
+
+/// The status that an outcome calls for.
+pub(super) fn status(
+    workflow: &Workflow,
+    outcome: &Outcome,
+    usage: Option<&WorkflowUsage>,
+    now: Timestamp,
+) -> WorkflowStatus {
+    let mut status = workflow.status.clone().unwrap_or_default();
+    status.observed_generation = workflow.metadata.generation;
+    if let Outcome::Planned(planned) = outcome {
+        describe_plan(&mut status, workflow, planned);
+    }
+    status.steps = steps(workflow, outcome, &status.steps);
+    if let Some(usage) = usage {
+        describe_usage(&mut status, usage);
+    }
+    let mut verdict = verdict(workflow, outcome);
+    enforce_goal(&mut verdict, workflow, &status);
+    set_conditions(&mut status, workflow, outcome, &verdict, now);
+    status
+}
+
+fn describe_plan(status: &mut WorkflowStatus, workflow: &Workflow, planned: &Planned) {
+    if planned.rollout != Rollout::ServiceTaken {
+        status.plan_hash = Some(planned.plan.to_string());
+    }
+    let profile = planned.profile.as_ref();
+    status.p95_latency_ms = profile.map(|profile| millis_of_micros(profile.p95_latency_us));
+    if status.executions.is_none() {
+        status.quality = profile.and_then(|profile| profile.quality).map(|quality| quality.to_string());
+        status.cost_usd_per_run = profile.map(|profile| profile.cost_usd.to_string());
+    }
+    let bottleneck = profile.and_then(|profile| profile.bottleneck.as_ref());
+    status.bottleneck = bottleneck
+        .map(|found| Bottleneck { step: found.step.clone(), time_percent: found.time_percent.into() });
+    status.replicas = planned.replicas;
+    status.selector = planned
+        .replicas
+        .map(|_| format!("{}={}", labels::EXECUTOR, workflow.metadata.name.as_deref().unwrap_or_default()));
+}
+
+fn describe_usage(status: &mut WorkflowStatus, usage: &WorkflowUsage) {
+    status.executions = Some(i64::try_from(usage.executions).unwrap_or(i64::MAX));
+    status.cost_usd_per_run = cost_per_run(usage).or_else(|| status.cost_usd_per_run.take());
+    if let Some(quality) = live_quality(usage) {
+        status.quality = Some(quality.to_string());
+    }
+    let last = usage.artifacts.values().map(|artifact| artifact.last_used).max();
+    status.last_execution_time = last.map(Time).or_else(|| status.last_execution_time.take());
+}
+
+/// The mean share of checks that held on live executions.
+fn live_quality(usage: &WorkflowUsage) -> Option<Quality> {
+    // Counts stay far below 2^53 and the mean is rounded to four places, so nothing is lost here.
+    #[expect(clippy::cast_precision_loss)]
+    let mean = (usage.quality_samples > 0).then(|| usage.quality_sum / usage.quality_samples as f64)?;
+    format!("{:.4}", mean.clamp(0.0, 1.0)).parse().ok()
+}
+
+fn steps(workflow: &Workflow, outcome: &Outcome, before: &[StepStatus]) -> Vec<StepStatus> {
+    let before: BTreeMap<&str, &StepStatus> = before.iter().map(|step| (step.name.as_str(), step)).collect();
+    let names = workflow.spec.steps.iter().map(|step| step.name.as_str());
+    names
+        .map(|name| {
+            let mut step = before.get(name).map(|step| (*step).clone()).unwrap_or_default();
+            name.clone_into(&mut step.name);
+            match outcome {
+                Outcome::Planned(planned) => {
+                    if let Some(active) = planned.active.iter().find(|active| active.step == name) {
+                        step.active_option = Some(active.option.clone());
+                        step.artifact = Some(active.artifact.clone());
+                        step.generation = Some(active.generation);
+                        step.tests = Some(active.tests.clone());
+                        step.state = StepState::Ready;
+                    }
+                }
+                Outcome::Verifying(unproven) | Outcome::Refuted(unproven) => {
+                    step.state = match unproven.iter().find(|step| step.step == name) {
+                        None => StepState::Ready,
+                        Some(Unproven { pending: true, .. }) => StepState::Verifying,
+                        Some(Unproven { pending: false, .. }) => StepState::Failed,
+                    };
+                }
+                Outcome::Missing(missing) => {
+                    if missing.iter().any(|missing| missing.step == name) {
+                        step.state = StepState::Pending;
+                    }
+                }
+                Outcome::Invalid(_) => {}
+            }
+            step
+        })
+        .collect()
+}
+
+fn verdict(workflow: &Workflow, outcome: &Outcome) -> Verdict {
+    match outcome {
+        Outcome::Invalid(faults) => Verdict {
+            ready: false,
+            reason: faults.first().map_or("InvalidSpec", |fault| fault.reason.as_str()),
+            message: Fault::summarize(faults),
+            stalled: true,
+        },
+        Outcome::Missing(missing) => Verdict {
+            ready: false,
+            reason: missing.first().map_or(reason::CODE_MISSING, Missing::reason),
+            message: missing.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
+            // A Tool may come any moment; code is written by a person.
+            stalled: missing.iter().any(|missing| missing.reason() == reason::CODE_MISSING),
+        },
+        Outcome::Verifying(steps) => {
+            Verdict { ready: false, reason: reason::VERIFYING, message: describe(steps), stalled: false }
+        }
+        Outcome::Refuted(steps) => {
+            let failed: Vec<Unproven> = steps.iter().filter(|step| !step.pending).cloned().collect();
+            Verdict {
+                ready: false,
+                reason: reason::VERIFICATION_FAILED,
+                message: describe(&failed),
+                stalled: true,
+            }
+        }
+        Outcome::Planned(planned) => rollout(workflow, planned),
+    }
+}
+
+fn describe(steps: &[Unproven]) -> String {
+    steps.iter().map(|step| format!("step {}: {}", step.step, step.message)).collect::<Vec<_>>().join("; ")
+}
+
+fn rollout(workflow: &Workflow, planned: &Planned) -> Verdict {
+    let plan = planned.plan.short(12);
+    let waiting =
+        |message: String| Verdict { ready: false, reason: reason::ROLLING_OUT, message, stalled: false };
+    match &planned.rollout {
+        Rollout::ServiceTaken => Verdict {
+            ready: false,
+            reason: reason::SERVICE_NAME_TAKEN,
+            message: format!(
+                "a Service named {} exists and does not belong to this Workflow; rename the Workflow or delete it",
+                workflow.metadata.name.as_deref().unwrap_or_default()
+            ),
+            stalled: true,
+        },
+        Rollout::Announced => waiting(format!("executors are being told to serve plan {plan}")),
+        Rollout::ScaledToZero => waiting("serving.replicas is 0: nothing serves the workflow".to_owned()),
+        Rollout::Told { uptake: Uptake::Complete, .. } => {
+            let steps = planned.active.iter().map(|step| format!("{} gen {}", step.step, step.generation));
+            Verdict {
+                ready: true,
+                reason: reason::SERVING,
+                message: format!("executors serve plan {plan}: {}", steps.collect::<Vec<_>>().join(", ")),
+                stalled: false,
+            }
+        }
+        Rollout::Told { uptake: Uptake::Refused(fault), .. } => Verdict {
+            ready: false,
+            reason: reason::PLAN_REFUSED,
+            message: format!("an executor cannot serve plan {plan}: {fault}"),
+            stalled: true,
+        },
+        Rollout::Told { uptake: Uptake::Partial { ready: 0, .. }, trouble: Some(trouble) } => {
+            waiting(format!("no pod of executor {} is ready: {trouble}", executor(workflow)))
+        }
+        Rollout::Told { uptake: Uptake::Partial { ready: 0, .. }, trouble: None } => {
+            waiting(format!("the pods of executor {} are starting", executor(workflow)))
+        }
+        // How many pods have it changes several times a second, which must not be written each time.
+        Rollout::Told { uptake: Uptake::Partial { .. }, .. } => {
+            waiting(format!("executors are taking up plan {plan}"))
+        }
+    }
+}
+
+fn executor(workflow: &Workflow) -> String {
+    match workflow.spec.serving.mode {
+        dise_crds::ServingMode::Shared => SHARED_NAME.to_owned(),
+        dise_crds::ServingMode::Dedicated => crate::controllers::executor::build::dedicated_name(
+            workflow.metadata.name.as_deref().unwrap_or_default(),
+        ),
+    }
+}
+
+/// What is served but is not good enough is not ready.
+fn enforce_goal(verdict: &mut Verdict, workflow: &Workflow, status: &WorkflowStatus) {
+    let goal = workflow.spec.quality.as_ref().and_then(|goal| goal.min.parse::<Quality>().ok());
+    let measured = status.quality.as_ref().and_then(|quality| quality.parse::<Quality>().ok());
+    let (true, Some(goal), Some(measured)) = (verdict.ready, goal, measured) else { return };
+    if measured < goal {
+        *verdict = Verdict {
+            ready: false,
+            reason: reason::QUALITY_BELOW_GOAL,
+            message: format!(
+                "the measured quality is {measured}, below quality.min {goal}; the workflow goes on serving"
+            ),
+            stalled: true,
+        };
+    }
+}
+
+fn set_conditions(
+    status: &mut WorkflowStatus,
+    workflow: &Workflow,
+    outcome: &Outcome,
+    verdict: &Verdict,
+    now: Timestamp,
+) {
+    let generation = workflow.metadata.generation;
+    let mut message: String = verdict.message.chars().take(MESSAGE_CHARACTERS).collect();
+    let serves_older =
+        !verdict.ready && !matches!(outcome, Outcome::Planned(_)) && status.plan_hash.is_some();
+    if serves_older {
+        message.push_str(" (the last good plan goes on serving)");
+    }
+    let conditions = &mut status.conditions;
+    let set = |conditions: &mut Vec<Condition>, type_: &str, holds: Status, reason: &str, message: &str| {
+        set_condition(conditions, condition(type_, holds, reason, message, generation, now));
+    };
+    set(conditions, READY, verdict.ready.into(), verdict.reason, &message);
+    let (verified, why) = match outcome {
+        Outcome::Planned(_) => (Status::True, "every step has code that passed its examples and checks"),
+        Outcome::Refuted(_) => (Status::False, "a step has no option that passed; see Ready"),
+        Outcome::Invalid(_) | Outcome::Missing(_) | Outcome::Verifying(_) => {
+            (Status::Unknown, "not every step has been proven yet; see Ready")
+        }
+    };
+    let verified_reason = if verified == Status::True { "Proven" } else { verdict.reason };
+    set(conditions, VERIFIED, verified, verified_reason, why);
+    if verdict.stalled {
+        set(conditions, STALLED, Status::True, verdict.reason, &message);
+        remove_condition(conditions, RECONCILING);
+    } else if verdict.ready {
+        remove_condition(conditions, STALLED);
+        remove_condition(conditions, RECONCILING);
+    } else {
+        set(conditions, RECONCILING, Status::True, verdict.reason, &message);
+        remove_condition(conditions, STALLED);
+    }
+}

@@ -1,0 +1,246 @@
+//! The object store: the source of truth for everything large or historical.
+//!
+//! | key | what |
+//! |---|---|
+//! | `blobs/<namespace>/<hex>` | plans, function sources and verification requests, by the SHA-256 of their bytes |
+//! | `verifications/<namespace>/<hex>.json` | the report on a verification request |
+//! | `artifacts/<namespace>/<name>.json` | the record of an artifact, enough to rebuild its object |
+//! | `runs/<namespace>/<uid>.json` | the result of a run |
+//! | `usage/<namespace>/<boot>.json` | what one runner process has executed |
+//! | `usage-folded/<namespace>.json` | what processes that are gone had executed |
+//!
+//! Keys begin with their kind and then the namespace, so that a tenant's data can be listed, aged or granted by prefix.
+//! A write is complete or absent; blobs are never overwritten.
+
+mod keys;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use dise_core::digest::Digest;
+use futures::TryStreamExt;
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, path::Path};
+use serde::{Serialize, de::DeserializeOwned};
+use url::Url;
+
+pub use keys::Key;
+
+/// An object store with the layout of DiSE.
+#[derive(Clone, Debug)]
+pub struct Store {
+    objects: Arc<dyn ObjectStore>,
+    prefix: Path,
+}
+
+/// Why the store could not do something.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The URL names no store that can be opened.
+    #[error("cannot open the object store {url}: {source}")]
+    Open {
+        /// Without user, password and query.
+        url: String,
+        /// What the client said.
+        source: object_store::Error,
+    },
+    /// The store did not answer as it should.
+    #[error("object store: {action} {key}: {source}")]
+    Access {
+        /// What was tried.
+        action: &'static str,
+        /// On which object.
+        key: String,
+        /// What the client said.
+        source: object_store::Error,
+    },
+    /// An object is there but is not what its key promises.
+    #[error("object store: {key} is corrupt: {detail}")]
+    Corrupt {
+        /// Which object.
+        key: String,
+        /// What is wrong with it.
+        detail: String,
+    },
+}
+
+impl Store {
+    /// Opens the store that a URL names. S3 takes its endpoint and credentials from the `AWS_…` variables.
+    ///
+    /// # Errors
+    /// [`StoreError::Open`] when the scheme is unknown or a setting is missing. Nothing is contacted yet.
+    pub fn open(url: &Url) -> Result<Self, StoreError> {
+        let options = std::env::vars().filter(|(name, _)| name.starts_with("AWS_"));
+        let fault = |source| {
+            let mut shown = url.clone();
+            let _ = shown.set_username("");
+            let _ = shown.set_password(None);
+            shown.set_query(None);
+            StoreError::Open { url: shown.to_string(), source }
+        };
+        let (objects, prefix) = object_store::parse_url_opts(url, options).map_err(fault)?;
+        Ok(Self { objects: Arc::from(objects), prefix })
+    }
+
+    /// Stores `content` under its digest, unless it is there already.
+    ///
+    /// # Errors
+    /// [`StoreError::Access`].
+    pub async fn put_blob(&self, namespace: &str, content: Bytes) -> Result<Digest, StoreError> {
+        let digest = Digest::of(&content);
+        let key = Key::blob(namespace, digest);
+        let mode = PutMode::Create;
+        match self.objects.put_opts(&self.path(&key), content.into(), mode.into()).await {
+            Ok(_) | Err(object_store::Error::AlreadyExists { .. }) => Ok(digest),
+            Err(source) => Err(access("write", &key, source)),
+        }
+    }
+
+    /// The content that a digest names, or `None`.
+    ///
+    /// # Errors
+    /// [`StoreError::Access`]; [`StoreError::Corrupt`] when the content does not have that digest.
+    pub async fn blob(&self, namespace: &str, digest: Digest) -> Result<Option<Bytes>, StoreError> {
+        let key = Key::blob(namespace, digest);
+        let Some(content) = self.get(&key).await? else { return Ok(None) };
+        if Digest::of(&content) == digest {
+            Ok(Some(content))
+        } else {
+            Err(StoreError::Corrupt { key: key.to_string(), detail: format!("its digest is not {digest}") })
+        }
+    }
+
+    /// Stores a document, replacing an older one.
+    ///
+    /// # Errors
+    /// [`StoreError::Access`]; [`StoreError::Corrupt`] when the value has no JSON form.
+    pub async fn put<T: Serialize>(&self, key: &Key, document: &T) -> Result<(), StoreError> {
+        let json = serde_json::to_vec(document).map_err(|fault| corrupt(key, &fault))?;
+        self.objects
+            .put(&self.path(key), json.into())
+            .await
+            .map_err(|source| access("write", key, source))?;
+        Ok(())
+    }
+
+    /// A document, or `None`.
+    ///
+    /// # Errors
+    /// [`StoreError::Access`]; [`StoreError::Corrupt`] when it is not a `T`.
+    pub async fn document<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, StoreError> {
+        let Some(content) = self.get(key).await? else { return Ok(None) };
+        serde_json::from_slice(&content).map(Some).map_err(|fault| corrupt(key, &fault))
+    }
+
+    /// Removes a document; one that is not there is removed already.
+    ///
+    /// # Errors
+    /// [`StoreError::Access`].
+    pub async fn delete(&self, key: &Key) -> Result<(), StoreError> {
+        match self.objects.delete(&self.path(key)).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(source) => Err(access("delete", key, source)),
+        }
+    }
+
+    /// The names of the documents under a folder, without `.json`, in order.
+    ///
+    /// # Errors
+    /// [`StoreError::Access`].
+    pub async fn list(&self, folder: &Key) -> Result<Vec<String>, StoreError> {
+        let path = self.path(folder);
+        let objects: Vec<_> = self
+            .objects
+            .list(Some(&path))
+            .try_collect()
+            .await
+            .map_err(|source| access("list", folder, source))?;
+        let mut names: Vec<String> = objects
+            .iter()
+            .filter_map(|object| Some(object.location.filename()?.strip_suffix(".json")?.to_owned()))
+            .collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    async fn get(&self, key: &Key) -> Result<Option<Bytes>, StoreError> {
+        match self.objects.get(&self.path(key)).await {
+            Ok(found) => found.bytes().await.map(Some).map_err(|source| access("read", key, source)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(source) => Err(access("read", key, source)),
+        }
+    }
+
+    fn path(&self, key: &Key) -> Path {
+        self.prefix.parts().chain(key.parts()).collect()
+    }
+}
+
+fn access(action: &'static str, key: &Key, source: object_store::Error) -> StoreError {
+    StoreError::Access { action, key: key.to_string(), source }
+}
+
+fn corrupt(key: &Key, fault: &serde_json::Error) -> StoreError {
+    StoreError::Corrupt { key: key.to_string(), detail: fault.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stores() -> (tempfile::TempDir, [Store; 2]) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = Url::from_directory_path(folder.path()).unwrap();
+        let stores = [Url::parse("memory:///").unwrap(), file].map(|url| Store::open(&url).unwrap());
+        (folder, stores)
+    }
+
+    #[tokio::test]
+    async fn keeps_equal_content_once_under_its_digest() {
+        let (_folder, stores) = stores();
+        for store in stores {
+            let first = store.put_blob("shop", Bytes::from_static(b"code")).await.unwrap();
+            assert_eq!(store.put_blob("shop", Bytes::from_static(b"code")).await.unwrap(), first);
+            assert_eq!(store.blob("shop", first).await.unwrap().unwrap(), "code");
+        }
+    }
+
+    #[tokio::test]
+    async fn hides_blobs_of_other_namespaces() {
+        let (_folder, stores) = stores();
+        for store in stores {
+            let digest = store.put_blob("shop", Bytes::from_static(b"code")).await.unwrap();
+            assert_eq!(store.blob("bank", digest).await.unwrap(), None);
+        }
+    }
+
+    #[tokio::test]
+    async fn lists_replaces_and_deletes_documents() {
+        let (_folder, stores) = stores();
+        for store in stores {
+            for boot in ["b", "a"] {
+                store.put(&Key::usage("shop", boot), &boot).await.unwrap();
+            }
+            store.put(&Key::usage("shop", "a"), &"new").await.unwrap();
+            assert_eq!(store.list(&Key::usage_folder("shop")).await.unwrap(), ["a", "b"]);
+            assert_eq!(store.document::<String>(&Key::usage("shop", "a")).await.unwrap().unwrap(), "new");
+            store.delete(&Key::usage("shop", "a")).await.unwrap();
+            store.delete(&Key::usage("shop", "a")).await.unwrap();
+            assert_eq!(store.document::<String>(&Key::usage("shop", "a")).await.unwrap(), None);
+        }
+    }
+
+    #[tokio::test]
+    async fn reports_content_that_does_not_match_its_digest() {
+        let (folder, [_, store]) = stores();
+        let digest = store.put_blob("shop", Bytes::from_static(b"code")).await.unwrap();
+        let file = folder.path().join("blobs/shop").join(digest.hex());
+        std::fs::write(file, "other").unwrap();
+        assert!(matches!(store.blob("shop", digest).await, Err(StoreError::Corrupt { .. })));
+    }
+
+    #[test]
+    fn shows_no_password_when_it_cannot_open() {
+        let fault = Store::open(&Url::parse("ftp://user:secret@host/x?token=secret").unwrap()).unwrap_err();
+        assert!(!fault.to_string().contains("secret"), "{fault}");
+    }
+}
