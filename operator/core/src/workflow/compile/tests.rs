@@ -110,126 +110,129 @@ fn fills_in_what_a_definition_leaves_out() {
     }
 }
 
+/// A change to [`triage`] that breaks it.
+type Change = fn(&mut Definition);
+
+const MISTAKES: [(Change, &str); 31] = [
+    (
+        |it| it.steps[1].input = Some(json!({"text": "${steps.claen.text}"})),
+        "InvalidExpression step classify, input.text: `steps.claen` is not a step; did you mean `clean`?",
+    ),
+    (
+        |it| it.steps[1].input = Some(json!({"text": "${steps.clean.txet}"})),
+        "InvalidExpression step classify, input.text: `steps.clean` has no field `txet`; did you mean `text`?; it has `text`",
+    ),
+    (
+        |it| it.steps[0].input = Some(json!(["${input.nope}"])),
+        "InvalidExpression step clean, input[0]: `input` has no field `nope`; it has `text`",
+    ),
+    (
+        |it| it.steps[0].input = Some(json!("${input.text +}")),
+        "InvalidExpression step clean, input: `input.text +`: not a CEL expression, at character",
+    ),
+    (
+        |it| it.steps[0].input = Some(json!("${input.text + 1}")),
+        "InvalidExpression step clean, input: `+` cannot be applied to a string and an int",
+    ),
+    (
+        |it| it.result = Some(json!({"a": "${steps.classify.lable}"})),
+        "InvalidExpression result.a: `steps.classify` has no field `lable`; did you mean `label`?",
+    ),
+    (
+        |it| it.result = Some(json!("${steps.clean-up.text}")),
+        "InvalidExpression result: `steps.clean-up.text`: `steps.clean-up.text` reads as a subtraction",
+    ),
+    (|it| it.input = Some(json!({"type": "text"})), "InvalidSchema input: /type: "),
+    (
+        |it| it.steps[0].output = Some(json!({"properties": {"a": 1}})),
+        "InvalidSchema step clean, output: /properties/a: ",
+    ),
+    (
+        |it| it.steps[0].output = Some(json!({"$ref": "https://example.com"})),
+        "InvalidSchema step clean, output: ",
+    ),
+    (
+        |it| it.steps[1].examples[0].output = json!({"label": "odd"}),
+        "InvalidExample step classify, examples[0].output: does not fit the output schema: /label: \"odd\" is not one of ",
+    ),
+    (
+        |it| it.steps[1].examples[0].output = json!({}),
+        "InvalidExample step classify, examples[0].output: does not fit the output schema: \"label\" is a required property",
+    ),
+    (
+        |it| it.steps[1].checks[0].expression = "output.label != 'positive'".to_owned(),
+        "InvalidExample step classify, examples[0]: the check known-label does not hold for it: `output.label != 'positive'`",
+    ),
+    (
+        |it| {
+            it.steps[1].output = None;
+            it.steps[1].checks[0].expression = "output.reason != ''".to_owned();
+        },
+        "InvalidExample step classify, examples[0]: the check known-label cannot be evaluated for it: `output.reason != ''`: ",
+    ),
+    (
+        |it| it.steps[1].checks[0].expression = "output.label".to_owned(),
+        "InvalidExpression step classify, checks.known-label: a check must yield true or false; `output.label` yields a string",
+    ),
+    (
+        |it| it.steps[1].checks[0].expression = "input.nope == ''".to_owned(),
+        "InvalidExpression step classify, checks.known-label: `input` has no field `nope`; it has `text`",
+    ),
+    (
+        |it| it.steps[1].checks[0].expression = "outptu.label == ''".to_owned(),
+        "InvalidExpression step classify, checks.known-label: `outptu.label == ''`: `outptu` is not known here; did you mean `output`?",
+    ),
+    (
+        |it| it.steps[1].checks.extend_from_within(..1),
+        "InvalidSpec step classify, checks: the name `known-label` is taken; give each its own",
+    ),
+    (
+        |it| it.steps[0].options.extend_from_within(..1),
+        "InvalidSpec step clean, options: the name `code` is taken; give each its own",
+    ),
+    (
+        |it| it.steps.push(step("clean", json!(1))),
+        "InvalidSpec steps: the name `clean` is taken; give each its own",
+    ),
+    (
+        |it| it.steps.push(step("cleanUp", json!(1))),
+        "InvalidSpec steps: `cleanUp` is not a name; names consist of lower-case \
+            letters, digits and dashes and start with a letter, as in `clean-up`",
+    ),
+    (|it| it.steps.push(step("1st", json!(1))), "InvalidSpec steps: `1st` is not a name"),
+    (
+        |it| it.steps.push(step("a-", json!(1))),
+        "InvalidSpec steps: `a-` is not a name; names consist of lower-case letters, digits \
+            and dashes and start with a letter, as in `a`",
+    ),
+    (|it| it.steps.push(step("", json!(1))), "InvalidSpec steps: `` is not a name"),
+    (|it| it.steps.push(step(&"x".repeat(64), json!(1))), "InvalidSpec steps: the name `"),
+    (
+        |it| it.steps[1].after = vec!["claen".to_owned()],
+        "InvalidSpec step classify, after: `claen` is not a step; did you mean `clean`?",
+    ),
+    (
+        |it| it.steps[1].after = vec!["zzzzzz".to_owned()],
+        "InvalidSpec step classify, after: `zzzzzz` is not a step; the steps are `classify`, `clean`",
+    ),
+    (
+        |it| it.steps[0].after = vec!["classify".to_owned()],
+        "DependencyCycle steps: `clean` waits for `classify` waits for `clean`: remove one of the references",
+    ),
+    (
+        |it| it.steps[0].after = vec!["clean".to_owned()],
+        "DependencyCycle steps: `clean` waits for itself; remove the reference to its own output",
+    ),
+    (|it| *it = Definition::default(), "InvalidSpec steps: a workflow needs at least one step"),
+    (
+        |it| it.steps[0].input = Some(json!("${input.text.lowr()}")),
+        "InvalidExpression step clean, input: there is no function `lowr`",
+    ),
+];
+
 #[test]
 fn names_the_step_the_place_and_the_fix() {
-    type Change = fn(&mut Definition);
-    let table: [(Change, &str); 31] = [
-        (
-            |it| it.steps[1].input = Some(json!({"text": "${steps.claen.text}"})),
-            "InvalidExpression step classify, input.text: `steps.claen` is not a step; did you mean `clean`?",
-        ),
-        (
-            |it| it.steps[1].input = Some(json!({"text": "${steps.clean.txet}"})),
-            "InvalidExpression step classify, input.text: `steps.clean` has no field `txet`; did you mean `text`?; it has `text`",
-        ),
-        (
-            |it| it.steps[0].input = Some(json!(["${input.nope}"])),
-            "InvalidExpression step clean, input[0]: `input` has no field `nope`; it has `text`",
-        ),
-        (
-            |it| it.steps[0].input = Some(json!("${input.text +}")),
-            "InvalidExpression step clean, input: `input.text +`: not a CEL expression, at character",
-        ),
-        (
-            |it| it.steps[0].input = Some(json!("${input.text + 1}")),
-            "InvalidExpression step clean, input: `+` cannot be applied to a string and an int",
-        ),
-        (
-            |it| it.result = Some(json!({"a": "${steps.classify.lable}"})),
-            "InvalidExpression result.a: `steps.classify` has no field `lable`; did you mean `label`?",
-        ),
-        (
-            |it| it.result = Some(json!("${steps.clean-up.text}")),
-            "InvalidExpression result: `steps.clean-up.text`: `steps.clean-up.text` reads as a subtraction",
-        ),
-        (|it| it.input = Some(json!({"type": "text"})), "InvalidSchema input: /type: "),
-        (
-            |it| it.steps[0].output = Some(json!({"properties": {"a": 1}})),
-            "InvalidSchema step clean, output: /properties/a: ",
-        ),
-        (
-            |it| it.steps[0].output = Some(json!({"$ref": "https://example.com"})),
-            "InvalidSchema step clean, output: ",
-        ),
-        (
-            |it| it.steps[1].examples[0].output = json!({"label": "odd"}),
-            "InvalidExample step classify, examples[0].output: does not fit the output schema: /label: \"odd\" is not one of ",
-        ),
-        (
-            |it| it.steps[1].examples[0].output = json!({}),
-            "InvalidExample step classify, examples[0].output: does not fit the output schema: \"label\" is a required property",
-        ),
-        (
-            |it| it.steps[1].checks[0].expression = "output.label != 'positive'".to_owned(),
-            "InvalidExample step classify, examples[0]: the check known-label does not hold for it: `output.label != 'positive'`",
-        ),
-        (
-            |it| {
-                it.steps[1].output = None;
-                it.steps[1].checks[0].expression = "output.reason != ''".to_owned();
-            },
-            "InvalidExample step classify, examples[0]: the check known-label cannot be evaluated for it: `output.reason != ''`: ",
-        ),
-        (
-            |it| it.steps[1].checks[0].expression = "output.label".to_owned(),
-            "InvalidExpression step classify, checks.known-label: a check must yield true or false; `output.label` yields a string",
-        ),
-        (
-            |it| it.steps[1].checks[0].expression = "input.nope == ''".to_owned(),
-            "InvalidExpression step classify, checks.known-label: `input` has no field `nope`; it has `text`",
-        ),
-        (
-            |it| it.steps[1].checks[0].expression = "outptu.label == ''".to_owned(),
-            "InvalidExpression step classify, checks.known-label: `outptu.label == ''`: `outptu` is not known here; did you mean `output`?",
-        ),
-        (
-            |it| it.steps[1].checks.extend_from_within(..1),
-            "InvalidSpec step classify, checks: the name `known-label` is taken; give each its own",
-        ),
-        (
-            |it| it.steps[0].options.extend_from_within(..1),
-            "InvalidSpec step clean, options: the name `code` is taken; give each its own",
-        ),
-        (
-            |it| it.steps.push(step("clean", json!(1))),
-            "InvalidSpec steps: the name `clean` is taken; give each its own",
-        ),
-        (
-            |it| it.steps.push(step("cleanUp", json!(1))),
-            "InvalidSpec steps: `cleanUp` is not a name; names consist of lower-case \
-            letters, digits and dashes and start with a letter, as in `clean-up`",
-        ),
-        (|it| it.steps.push(step("1st", json!(1))), "InvalidSpec steps: `1st` is not a name"),
-        (
-            |it| it.steps.push(step("a-", json!(1))),
-            "InvalidSpec steps: `a-` is not a name; names consist of lower-case letters, digits \
-            and dashes and start with a letter, as in `a`",
-        ),
-        (|it| it.steps.push(step("", json!(1))), "InvalidSpec steps: `` is not a name"),
-        (|it| it.steps.push(step(&"x".repeat(64), json!(1))), "InvalidSpec steps: the name `"),
-        (
-            |it| it.steps[1].after = vec!["claen".to_owned()],
-            "InvalidSpec step classify, after: `claen` is not a step; did you mean `clean`?",
-        ),
-        (
-            |it| it.steps[1].after = vec!["zzzzzz".to_owned()],
-            "InvalidSpec step classify, after: `zzzzzz` is not a step; the steps are `classify`, `clean`",
-        ),
-        (
-            |it| it.steps[0].after = vec!["classify".to_owned()],
-            "DependencyCycle steps: `clean` waits for `classify` waits for `clean`: remove one of the references",
-        ),
-        (
-            |it| it.steps[0].after = vec!["clean".to_owned()],
-            "DependencyCycle steps: `clean` waits for itself; remove the reference to its own output",
-        ),
-        (|it| *it = Definition::default(), "InvalidSpec steps: a workflow needs at least one step"),
-        (
-            |it| it.steps[0].input = Some(json!("${input.text.lowr()}")),
-            "InvalidExpression step clean, input: there is no function `lowr`",
-        ),
-    ];
-    for (change, expected) in table {
+    for (change, expected) in MISTAKES {
         let mut definition = triage();
         change(&mut definition);
         let faults = faults(&definition);

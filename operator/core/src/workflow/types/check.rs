@@ -191,7 +191,7 @@ impl<'c> Checker<'c> {
                 self.accept(field);
                 Type::Bool
             }
-            None if TYPE_NAMES.contains(&name) => Type::Type,
+            None if TYPE_NAMES.contains(&name) => Type::Meta,
             None => Type::Dyn,
         }
     }
@@ -273,9 +273,9 @@ impl<'c> Checker<'c> {
         let ordered =
             |it: &Type| it.is_numeric() || matches!(it, Type::Dyn | Type::Bool | Type::String | Type::Bytes);
         let comparable = left.distribute(|left| {
-            right.distribute(|right| match left.overlaps(right) && ordered(left) && ordered(right) {
-                true => Ok(Type::Bool),
-                false => Err(String::new()),
+            right.distribute(|right| {
+                let comparable = left.overlaps(right) && ordered(left) && ordered(right);
+                if comparable { Ok(Type::Bool) } else { Err(String::new()) }
             })
         });
         self.accept(comparable.map_err(|_| format!("`{symbol}` cannot compare {left} and {right}")));

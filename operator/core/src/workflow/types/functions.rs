@@ -18,7 +18,7 @@ enum Kind {
     List,
     Object,
     Strings,
-    Type,
+    Meta,
 }
 
 /// One way to call a function. The first parameter of a method stands before the dot.
@@ -61,7 +61,7 @@ impl From<Kind> for Type {
             Kind::List => Self::list(Self::Dyn),
             Kind::Object => Self::map(Self::Dyn),
             Kind::Strings => Self::list(Self::String),
-            Kind::Type => Self::Type,
+            Kind::Meta => Self::Meta,
         }
     }
 }
@@ -103,7 +103,7 @@ const OVERLOADS: [Overload; 56] = [
     function("string", &[Double], Text),
     function("string", &[Bytes], Text),
     function("strings.quote", &[Text], Text),
-    function("type", &[Any], Kind::Type),
+    function("type", &[Any], Kind::Meta),
     function("uint", &[Uint], Uint),
     function("uint", &[Int], Uint),
     function("uint", &[Double], Uint),
@@ -154,11 +154,10 @@ pub(crate) fn type_of_call(call: &Call<'_>) -> Result<Type, String> {
     let styled: Vec<&Overload> =
         named.iter().copied().filter(|overload| overload.method == call.method).collect();
     if styled.is_empty() {
-        return Err(match first.method {
-            true => format!("`{0}` is called on a value, as in `input.text.{0}(…)`", call.name),
-            false => {
-                format!("`{0}` is not called on a value but with it, as in `{0}(input.text)`", call.name)
-            }
+        return Err(if first.method {
+            format!("`{0}` is called on a value, as in `input.text.{0}(…)`", call.name)
+        } else {
+            format!("`{0}` is not called on a value but with it, as in `{0}(input.text)`", call.name)
         });
     }
     let counted: Vec<&Overload> =

@@ -29,7 +29,7 @@ pub(crate) enum Type {
     String,
     Bytes,
     /// What `type(x)` yields.
-    Type,
+    Meta,
     List(Arc<Type>),
     Object(Arc<Fields>),
     /// One of several. None at all: the element of an empty list.
@@ -195,7 +195,7 @@ impl fmt::Display for Type {
             Self::Double => "a double",
             Self::String => "a string",
             Self::Bytes => "bytes",
-            Self::Type => "a type",
+            Self::Meta => "a type",
             Self::List(_) => "a list",
             Self::Object(_) => "an object",
             Self::Union(alternatives) if alternatives.is_empty() => "nothing",
