@@ -55,7 +55,9 @@ impl From<StoreError> for Problem {
         tracing::warn!(%fault, "the object store failed a caller");
         let status = match fault {
             StoreError::Corrupt { .. } => StatusCode::INTERNAL_SERVER_ERROR,
-            StoreError::Open { .. } | StoreError::Access { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            StoreError::Open { .. } | StoreError::Credentials | StoreError::Access { .. } => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         };
         Self { status, detail: "the object store could not serve the request".into() }
     }
