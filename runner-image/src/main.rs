@@ -13,6 +13,10 @@ use tokio_util::sync::CancellationToken;
 /// What a shell reports of a process that SIGTERM ended.
 const TERMINATED: u8 = 143;
 
+/// Threads that read files, compile plans and wait for workers to end. Each may bring an arena of memory with it,
+/// so that the default of 512 would cost more than everything that is served.
+const BLOCKING_THREADS: usize = 16;
+
 fn main() -> ExitCode {
     telemetry::init();
     // Before anything speaks TLS: there is one provider in the binary, and rustls must not have to guess.
@@ -22,6 +26,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
         .build()
         .map_err(anyhow::Error::from)
         .and_then(|runtime| {

@@ -21,6 +21,9 @@ use crate::{
 /// How long the last counters may take to be delivered.
 const LAST_PUSH: Duration = Duration::from_secs(2);
 
+/// How long the workers may take to end. By now they work for nobody, and they cannot outlive this process.
+const LAST_CALLS: Duration = Duration::from_secs(1);
+
 /// Settings of `serve`.
 #[derive(Clone, Debug, Args)]
 pub struct Serve {
@@ -162,7 +165,7 @@ impl Executor {
             Ok(Err(error)) => tracing::warn!(%error, "the last usage was not delivered"),
             Err(_) => tracing::warn!("the last usage was not delivered in time"),
         }
-        workers.shutdown().await;
+        let _ = timeout(LAST_CALLS, workers.shutdown()).await;
         tracing::info!("ended");
         Ok(served?)
     }

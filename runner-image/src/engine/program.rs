@@ -21,6 +21,9 @@ use crate::{
     workers::Workers,
 };
 
+/// What the engine itself may take of an execution.
+const OVERHEAD: Duration = Duration::from_millis(250);
+
 /// A plan with everything compiled and every handle resolved, so that an execution looks nothing up.
 pub struct Program {
     pub(crate) digest: Digest,
@@ -73,10 +76,11 @@ impl Program {
         &self.document
     }
 
-    /// When an execution that starts now must have ended: after `wanted`, else after what its steps may take.
+    /// When an execution that starts now must have ended: after `wanted`, else after what its steps may take and
+    /// a little for the engine, so that a step which exceeds its own limit is told that.
     #[must_use]
     pub fn deadline(&self, wanted: Option<Duration>) -> Instant {
-        Instant::now() + wanted.unwrap_or(self.budget)
+        Instant::now() + wanted.unwrap_or(self.budget + OVERHEAD)
     }
 
     /// Whether the workflow can be executed with this input.

@@ -109,6 +109,12 @@ impl App {
         self.draining.store(true, Relaxed);
     }
 
+    /// Whether connections should not be kept any longer.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Relaxed)
+    }
+
     /// Turns away what still comes.
     pub fn close(&self) {
         self.closed.store(true, Relaxed);

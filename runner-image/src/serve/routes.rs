@@ -40,7 +40,7 @@ async fn run_by_host(State(app): State<Arc<App>>, request: Request<Body>) -> Res
         None => request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default(),
     };
     let (name, entry) = app.route(host)?;
-    app.run(&name, &entry, request).await.map(json)
+    app.run(&name, &entry, request).await.map(|body| json(&app, body))
 }
 
 async fn run_by_name(
@@ -49,12 +49,16 @@ async fn run_by_name(
     request: Request<Body>,
 ) -> Result<Response<Body>, Problem> {
     let entry = app.named(&name)?;
-    app.run(&name, &entry, request).await.map(json)
+    app.run(&name, &entry, request).await.map(|body| json(&app, body))
 }
 
-fn json(body: Vec<u8>) -> Response<Body> {
+fn json(app: &App, body: Vec<u8>) -> Response<Body> {
     let mut response = Response::new(Body::from(body));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if app.is_draining() {
+        // The client goes to another executor with its next request, and not into a closing connection.
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     response
 }
 

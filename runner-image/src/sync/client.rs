@@ -113,17 +113,12 @@ pub enum OperatorError {
 }
 
 impl OperatorError {
-    /// Whether the same request may succeed later without anybody changing it.
+    /// Whether the same request may succeed soon without anybody changing anything.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Settings(_) | Self::NotFound { .. } => false,
-            // A token file appears, a grant is added, a broken proxy is replaced.
-            Self::Token { .. }
-            | Self::Unreachable { .. }
-            | Self::NotCached(_)
-            | Self::Refused { .. }
-            | Self::Malformed { .. } => true,
+            Self::Settings(_) | Self::Token { .. } | Self::Refused { .. } | Self::NotFound { .. } => false,
+            Self::Unreachable { .. } | Self::NotCached(_) | Self::Malformed { .. } => true,
             Self::Status { status, .. } => {
                 status.is_server_error()
                     || *status == StatusCode::TOO_MANY_REQUESTS
@@ -290,7 +285,9 @@ impl Operator {
     }
 
     async fn read(&self, what: &str, mut answer: Response) -> Result<Bytes, OperatorError> {
-        let mut content = BytesMut::new();
+        // To the byte, where the length is known: plans are kept as they came.
+        let length = answer.content_length().and_then(|length| usize::try_from(length).ok());
+        let mut content = BytesMut::with_capacity(length.unwrap_or_default().min(ANSWER_BYTES));
         while let Some(chunk) = answer.chunk().await.map_err(|error| self.unreachable(&error))? {
             if content.len() + chunk.len() > ANSWER_BYTES {
                 let fault = format!("it is longer than {ANSWER_BYTES} bytes");

@@ -109,13 +109,15 @@ pub struct Loader<'a> {
     compiler: &'a Arc<Compiler>,
     blobs: &'a Blobs,
     functions: Mutex<HashMap<Digest, Arc<OnceCell<Arc<Callable>>>>>,
+    /// One compilation at a time: the other cores are for those that are served meanwhile.
+    compiling: tokio::sync::Mutex<()>,
 }
 
 impl<'a> Loader<'a> {
     /// Takes blobs from `blobs`.
     #[must_use]
     pub fn new(compiler: &'a Arc<Compiler>, blobs: &'a Blobs) -> Self {
-        Self { compiler, blobs, functions: Mutex::default() }
+        Self { compiler, blobs, functions: Mutex::default(), compiling: tokio::sync::Mutex::default() }
     }
 
     /// Fetches and compiles a workflow's plan.
@@ -154,6 +156,7 @@ impl<'a> Loader<'a> {
         functions: Functions,
     ) -> Result<Arc<Program>, LoadError> {
         let compiler = Arc::clone(self.compiler);
+        let _turn = self.compiling.lock().await;
         spawn_blocking(move || compiler.compile(&plan, digest, document, &functions))
             .await
             .map_err(|_| LoadError::Panic)?
