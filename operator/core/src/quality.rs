@@ -78,7 +78,10 @@ impl FromStr for Quality {
 
 impl fmt::Display for Quality {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.2}", self.0)
+        // At least two places, because that is how people write qualities, and all there are: 0.9999 is not 1.00.
+        let mut share = self.0;
+        share.rescale(share.scale().max(2));
+        fmt::Display::fmt(&share, f)
     }
 }
 
@@ -90,6 +93,13 @@ mod tests {
     fn one_failure_in_a_million_is_not_perfect() {
         assert!(Quality::of_share(999_999, 1_000_000).unwrap() < Quality::ONE);
         assert_eq!(Quality::of_share(7, 7), Some(Quality::ONE));
+    }
+
+    #[test]
+    fn shows_two_places_and_hides_none() {
+        for (text, shown) in [("0.6", "0.60"), ("1", "1.00"), ("0.9999", "0.9999")] {
+            assert_eq!(text.parse::<Quality>().unwrap().to_string(), shown);
+        }
     }
 
     #[test]

@@ -275,3 +275,129 @@ fn set_conditions(
         remove_condition(conditions, STALLED);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use dise_core::digest::Digest;
+    use dise_crds::{
+        QualityGoal, Step, WorkflowSpec,
+        conditions::{find_condition, is_true},
+    };
+
+    use super::*;
+    use crate::controllers::workflow::decide::Active;
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    fn workflow() -> Workflow {
+        let steps = vec![Step { name: "clean".into(), ..Step::default() }];
+        let spec = WorkflowSpec {
+            steps,
+            quality: Some(QualityGoal { min: "0.75".into() }),
+            ..WorkflowSpec::default()
+        };
+        let mut workflow = Workflow::new("triage", spec);
+        workflow.metadata.generation = Some(3);
+        workflow
+    }
+
+    fn planned(rollout: Rollout) -> Outcome {
+        let active = Active {
+            step: "clean".into(),
+            option: "code".into(),
+            artifact: "triage-clean-code-1".into(),
+            generation: 2,
+            tests: "6/6".into(),
+        };
+        Outcome::Planned(Box::new(Planned {
+            plan: Digest::of(b"plan"),
+            active: vec![active],
+            profile: None,
+            rollout,
+            replicas: None,
+        }))
+    }
+
+    fn told(uptake: Uptake) -> Outcome {
+        planned(Rollout::Told { uptake, trouble: None })
+    }
+
+    fn ready(status: &WorkflowStatus) -> (&str, &str) {
+        let ready = find_condition(&status.conditions, READY).unwrap();
+        (ready.status.as_str(), ready.reason.as_str())
+    }
+
+    #[test]
+    fn is_ready_when_all_executors_serve_the_plan() {
+        let status = status(&workflow(), &told(Uptake::Complete), None, NOW);
+        assert_eq!(ready(&status), ("True", reason::SERVING));
+        assert_eq!(status.observed_generation, Some(3));
+        assert_eq!(status.steps[0].tests.as_deref(), Some("6/6"));
+        assert!(find_condition(&status.conditions, RECONCILING).is_none());
+    }
+
+    #[test]
+    fn announces_a_plan_before_executors_have_it() {
+        let status = status(&workflow(), &planned(Rollout::Announced), None, NOW);
+        assert_eq!(ready(&status), ("False", reason::ROLLING_OUT));
+        assert_eq!(status.plan_hash, Some(Digest::of(b"plan").to_string()));
+        assert!(is_true(&status.conditions, RECONCILING));
+    }
+
+    #[test]
+    fn is_unchanged_while_nothing_happens_however_much_time_passes() {
+        let mut workflow = workflow();
+        let outcome = told(Uptake::Partial { serving: 0, ready: 2 });
+        let first = status(&workflow, &outcome, None, NOW);
+        workflow.status = Some(first.clone());
+        let later = NOW + jiff::SignedDuration::from_hours(1);
+        let outcome = told(Uptake::Partial { serving: 1, ready: 2 });
+        assert_eq!(status(&workflow, &outcome, None, later), first);
+    }
+
+    #[test]
+    fn keeps_the_last_good_plan_while_a_new_declaration_fails() {
+        let mut workflow = workflow();
+        workflow.status = Some(status(&workflow, &told(Uptake::Complete), None, NOW));
+        let failed = Unproven { step: "clean".into(), pending: false, message: "example 0: no".into() };
+        let status = status(&workflow, &Outcome::Refuted(vec![failed]), None, NOW);
+        assert_eq!(ready(&status), ("False", reason::VERIFICATION_FAILED));
+        assert_eq!(status.plan_hash, Some(Digest::of(b"plan").to_string()));
+        let message = &find_condition(&status.conditions, READY).unwrap().message;
+        assert_eq!(message, "step clean: example 0: no (the last good plan goes on serving)");
+        assert!(is_true(&status.conditions, STALLED));
+        assert_eq!(status.steps[0].state, StepState::Failed);
+    }
+
+    #[test]
+    fn tells_nobody_to_serve_behind_a_service_of_somebody_else() {
+        let status = status(&workflow(), &planned(Rollout::ServiceTaken), None, NOW);
+        assert_eq!(ready(&status), ("False", reason::SERVICE_NAME_TAKEN));
+        assert_eq!(status.plan_hash, None);
+    }
+
+    #[test]
+    fn is_not_ready_below_its_quality_goal() {
+        let usage = WorkflowUsage {
+            executions: 10,
+            quality_samples: 10,
+            quality_sum: 6.0,
+            ..WorkflowUsage::default()
+        };
+        let status = status(&workflow(), &told(Uptake::Complete), Some(&usage), NOW);
+        assert_eq!(ready(&status), ("False", reason::QUALITY_BELOW_GOAL));
+        assert_eq!(status.quality.as_deref(), Some("0.60"));
+        assert_eq!(status.executions, Some(10));
+    }
+
+    #[test]
+    fn shows_why_no_pod_is_ready() {
+        let rollout = Rollout::Told {
+            uptake: Uptake::Partial { serving: 0, ready: 0 },
+            trouble: Some("ErrImagePull: no such image".into()),
+        };
+        let status = status(&workflow(), &planned(rollout), None, NOW);
+        let message = &find_condition(&status.conditions, READY).unwrap().message;
+        assert_eq!(message, "no pod of executor dise-executor is ready: ErrImagePull: no such image");
+    }
+}
