@@ -1,5 +1,7 @@
 //! JSON Schemas (draft 2020-12), compiled once and checked on every execution.
 
+mod cost;
+
 use jsonschema::{
     Draft, PatternOptions, ValidationError, Validator,
     paths::{Location, LocationSegment},
@@ -22,8 +24,9 @@ const PATTERN_BYTES: usize = 1 << 20;
 
 /// A compiled JSON Schema.
 ///
-/// References are resolved within the schema only: nothing is ever fetched. Patterns run in linear time, so they
-/// have neither look-around nor back-references. `format` is an annotation, as the draft says.
+/// References point into the schema, as in `#/$defs/name`: nothing is ever fetched. Patterns run in linear time, so
+/// they have neither look-around nor back-references. `format` is an annotation, as the draft says. Schemas that could
+/// take exponential time to check are refused, since they are checked in processes that serve others too.
 #[derive(Debug)]
 pub struct Schema {
     validator: Validator,
@@ -57,7 +60,8 @@ impl Schema {
     /// Compiles `schema`.
     ///
     /// # Errors
-    /// Not a schema of draft 2020-12, a reference out of the document, or a pattern that cannot run in linear time.
+    /// Not a schema of draft 2020-12, a reference out of the document, a pattern that cannot run in linear time, or
+    /// combinations that cannot be checked in reasonable time.
     pub fn compile(schema: &Value) -> Result<Self, SchemaError> {
         let patterns = PatternOptions::regex().size_limit(PATTERN_BYTES).dfa_size_limit(PATTERN_BYTES);
         let validator = jsonschema::options()
@@ -69,6 +73,7 @@ impl Schema {
                 pointer: error.instance_path().to_string(),
                 message: message(&error),
             })?;
+        cost::check(schema).map_err(|message| SchemaError { pointer: String::new(), message })?;
         Ok(Self { validator })
     }
 

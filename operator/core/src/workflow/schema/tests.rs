@@ -69,3 +69,63 @@ fn runs_patterns_in_linear_time() {
     assert!(schema.check(&json!(format!("{}!", "a".repeat(50_000)))).is_err());
     assert!(Schema::compile(&json!({"pattern": "(((a{1,100}){1,100}){1,100}){1,100}"})).is_err());
 }
+
+/// `level` alternatives of alternatives of …: as many ways through as there are leaves.
+fn doubling(level: u32, below: &dyn Fn(Value) -> Value) -> Value {
+    let mut definitions = serde_json::Map::new();
+    for n in 0..level {
+        let next = below(json!({"$ref": format!("#/$defs/l{}", n + 1)}));
+        definitions.insert(format!("l{n}"), json!({"anyOf": [next.clone(), next]}));
+    }
+    definitions.insert(format!("l{level}"), json!({"type": "string"}));
+    json!({"$ref": "#/$defs/l0", "$defs": definitions})
+}
+
+#[test]
+fn refuses_what_would_take_for_ever_to_check() {
+    let child = |schema: Value| json!({"properties": {"a": schema}});
+    let table = [
+        doubling(30, &|schema| schema),
+        doubling(30, &child),
+        doubling(30, &|schema| json!({"items": schema})),
+        json!({"anyOf": [{"properties": {"a": {"$ref": "#"}}}, {"additionalProperties": {"$ref": "#"}}]}),
+    ];
+    for schema in table {
+        let error = Schema::compile(&schema).unwrap_err();
+        assert!(error.message.contains("would take too long"), "{error}");
+    }
+}
+
+#[test]
+fn accepts_schemas_that_contain_themselves() {
+    let loops = ["$ref", "not", "if"].map(|keyword| match keyword {
+        "$ref" => json!({"$ref": "#"}),
+        keyword => json!({keyword: {"$ref": "#"}}),
+    });
+    let tree = json!({
+        "type": "object",
+        "properties": {"left": {"$ref": "#"}, "right": {"$ref": "#"}, "next": {"anyOf": [{"type": "null"}, {"$ref": "#"}]}},
+    });
+    let mutual = json!({"$ref": "#/$defs/a", "$defs": {"a": {"allOf": [{"$ref": "#/$defs/b"}]}, "b": {"items": {"$ref": "#/$defs/a"}}}});
+    let mut value = json!({});
+    for _ in 0..60 {
+        value = json!({"left": value});
+    }
+    for schema in loops.into_iter().chain([tree, mutual, doubling(8, &|schema| schema)]) {
+        let schema = Schema::compile(&schema).unwrap();
+        let _ = schema.check(&value);
+    }
+}
+
+#[test]
+fn requires_references_that_a_reader_can_follow() {
+    for schema in [
+        json!({"$ref": "#here", "$defs": {"a": {"$anchor": "here"}}}),
+        json!({"$ref": "https://json-schema.org/draft/2020-12/schema"}),
+        json!({"properties": {"a": {"$id": "https://example.com/a", "$ref": "#/$defs/b", "$defs": {"b": true}}}}),
+    ] {
+        assert!(Schema::compile(&schema).is_err(), "{schema}");
+    }
+    let names = json!({"properties": {"$ref": {"type": "string"}}, "const": {"$ref": "x"}, "examples": [{"$ref": "y"}]});
+    assert!(Schema::compile(&names).is_ok());
+}

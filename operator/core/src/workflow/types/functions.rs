@@ -197,3 +197,23 @@ fn wrong_types(call: &Call<'_>) -> String {
         (_, arguments) => format!("`{}` cannot be applied to {}", call.name, arguments.join(" and ")),
     }
 }
+
+/// A call of every overload.
+#[cfg(test)]
+pub(super) fn samples() -> impl Iterator<Item = String> {
+    let sample = |kind: &Kind| match kind {
+        Kind::Any | Kind::Int | Kind::Meta => "0",
+        Kind::Bool => "true",
+        Kind::Uint => "1u",
+        Kind::Double => "1.5",
+        Kind::String => "'1'",
+        Kind::Bytes => "b'1'",
+        Kind::List | Kind::Strings => "['1']",
+        Kind::Object => "{'a': 1}",
+    };
+    OVERLOADS.iter().map(move |overload| {
+        let mut arguments: Vec<&str> = overload.takes.iter().map(sample).collect();
+        let receiver = if overload.method { format!("{}.", arguments.remove(0)) } else { String::new() };
+        format!("{receiver}{}({})", overload.name, arguments.join(", "))
+    })
+}

@@ -40,9 +40,9 @@ fn check(expression: &str) -> (Type, Vec<String>) {
     (inferred, complaints.into_iter().map(|(_, message)| message).collect())
 }
 
-#[test]
-fn accepts_what_can_run() {
-    let table = [
+/// Expressions that can run, and what they yield.
+fn runnable() -> Vec<(&'static str, Type)> {
+    vec![
         ("input.text", Type::String),
         ("input.text + '!'", Type::String),
         ("input.n + 1", Type::Int),
@@ -85,8 +85,12 @@ fn accepts_what_can_run() {
         ("has(input.n) && input.yes", Type::Bool),
         ("steps.clean.text", Type::String),
         ("input.items.map(x, input.items.map(y, x.price * y.price))", Type::list(Type::list(Type::number()))),
-    ];
-    for (expression, expected) in table {
+    ]
+}
+
+#[test]
+fn accepts_what_can_run() {
+    for (expression, expected) in runnable() {
         assert_eq!(check(expression), (expected, vec![]), "{expression}");
     }
 }
@@ -199,4 +203,34 @@ fn bounds_the_type_of_a_schema_that_explodes() {
     definitions.insert("l20".to_owned(), json!({"type": "string"}));
     let inferred = of_schema(&json!({"$ref": "#/$defs/l0", "$defs": definitions}));
     assert!(matches!(inferred, Type::Object(_)));
+}
+
+#[test]
+fn infers_what_the_interpreter_yields() {
+    let item = json!({"name": "a", "price": 2});
+    let input = json!({
+        "text": "12", "n": 0, "f": 2.5, "yes": true, "maybe": "m", "label": "a", "items": [item.clone()], "either": item.clone(),
+        "free": {"whatever": {"you": [{"like": 1}]}}, "counts": {"anything": 1, "12": 2}, "open": {"a": "x", "b": 1},
+        "both": {"name": "a", "extra": true}, "tree": {"value": 1, "left": {"left": {"left": {"value": 3}}}},
+    });
+    let output = json!({"text": "t"});
+    let scope = crate::workflow::Scope::new(&input).with_step("clean", &output);
+    for (expression, expected) in runnable() {
+        let template = Template::parse(&json!(format!("${{{expression}}}"))).unwrap();
+        let value = template.evaluate(&scope);
+        if expression.contains("dyn(") {
+            continue;
+        }
+        let value = value.unwrap_or_else(|error| panic!("{error}"));
+        assert!(Type::of_value(&value).overlaps(&expected), "{expression}: {value}");
+    }
+}
+
+#[test]
+fn knows_only_functions_that_the_interpreter_has() {
+    for call in functions::samples() {
+        let template = Template::parse(&json!(format!("${{type({call}) == string}}"))).unwrap();
+        let result = template.evaluate(&crate::workflow::Scope::new(&Value::Null));
+        assert!(result.is_ok(), "{result:?}");
+    }
 }
