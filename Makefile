@@ -30,9 +30,8 @@ deploy: ## Build the images and install or upgrade DiSE
 example: ## Run one example end to end: make example NAME=sentiment
 	@tests/testbed/example "$(NAME)"
 
-lint: ## Check formatting and lints
-	cargo fmt --check
-	cargo clippy --locked --workspace --all-targets -- -D warnings
+lint: ## Check formatting, lints and licences of everything
+	@tests/lint
 
 unit: ## Run the tests that need no cluster
 	cargo test --locked --workspace

@@ -13,10 +13,8 @@ say() { printf '==> %s\n' "$*" >&2; }
 
 # Has the script print its own time when it ends.
 report_time() {
-  local title=$1
-  # The title is known now, the rest when the script ends.
-  # shellcheck disable=SC2064
-  trap "status=\$?; printf '%s: %s s, exit %s\n' '$title' \"\$SECONDS\" \"\$status\" >&2" EXIT
+  script_title=$1
+  trap 'printf "%s: %s s, exit %s\n" "$script_title" "$SECONDS" "$?" >&2' EXIT
 }
 
 # Puts kubectl, helm and the kubeconfig in place. A cluster given by KUBECONFIG keeps its own.
