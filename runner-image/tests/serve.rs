@@ -1,5 +1,7 @@
 //! The executor and the commands from end to end: a scripted operator, real HTTP and real workers.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 #[path = "serve/commands.rs"]
 mod commands;
 #[path = "serve/ending.rs"]
@@ -18,3 +20,5 @@ mod operator;
 mod refusing;
 #[path = "serve/routing.rs"]
 mod routing;
+#[path = "serve/trust.rs"]
+mod trust;

@@ -27,6 +27,12 @@ use crate::{
 /// How long the operator is waited for: long enough for a rolling update, and a Job tries again.
 const PATIENCE: Duration = Duration::from_mins(2);
 
+/// Tries to deliver the usage. The result is what matters, and by then it is delivered.
+const USAGE_TRIES: usize = 3;
+
+/// The most that is kept of a run's time for delivering what it came to: the Job is ended with the run's deadline.
+const DELIVERY: Duration = Duration::from_secs(2);
+
 /// Settings of `run`.
 #[derive(Clone, Debug, Args)]
 pub struct Run {
@@ -63,12 +69,20 @@ impl Run {
         persist(|| operator.put_result(&self.name, &result))
             .await
             .with_context(|| format!("cannot deliver the result of the run `{}`", self.name))?;
-        let mut reporter = Reporter::new(usage, assignment.run_id);
-        if let Err(error) = reporter.push(&operator).await {
-            tracing::warn!(%error, "the usage was not delivered");
-        }
+        report(Reporter::new(usage, assignment.run_id), &operator).await;
         finish(&workers).await;
         Ok(())
+    }
+}
+
+async fn report(mut reporter: Reporter, operator: &Operator) {
+    let mut backoff = Backoff::default();
+    for _ in 0..USAGE_TRIES {
+        match reporter.push(operator).await {
+            Ok(_) => return,
+            Err(error) => tracing::warn!(%error, "the usage was not delivered"),
+        }
+        sleep(backoff.delay()).await;
     }
 }
 
@@ -83,10 +97,11 @@ async fn result(
     assignment: &RunAssignment,
 ) -> anyhow::Result<RunResult> {
     let RunAssignment { run_id, workflow, plan, input, deadline_seconds } = assignment;
-    let deadline = deadline_seconds.map(|seconds| Duration::from_secs(seconds.into()));
+    let began = Instant::now();
     match load(operator, compiler, assignment).await? {
         Ok(program) => {
-            let execution = execute(&program, input, deadline).await;
+            let left = deadline_seconds.map(|seconds| time_left(seconds, began.elapsed()));
+            let execution = execute(&program, input, left).await;
             Ok(execution.into_result(run_id.clone(), *plan))
         }
         Err(fault) => Ok(RunResult {
@@ -104,6 +119,12 @@ async fn result(
             steps: Vec::new(),
         }),
     }
+}
+
+/// What is left for the execution of the `seconds` that were left before the plan was loaded.
+fn time_left(seconds: u32, elapsed: Duration) -> Duration {
+    let all = Duration::from_secs(seconds.into());
+    all.saturating_sub(DELIVERY.min(all / 10)).saturating_sub(elapsed)
 }
 
 /// The program, or why there is none although everything needed to know that is here.
@@ -163,5 +184,19 @@ fn summary(name: &str, workflow: &str, result: &RunResult) -> String {
             let place = step.as_ref().map_or_else(String::new, |step| format!(" in step {step}"));
             format!("run {name} of {workflow} failed{place} after {latency_ms:.1} ms: {reason}: {message}")
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn some_of_the_time_is_kept_for_the_delivery() {
+        let seconds = Duration::from_secs_f64;
+        assert_eq!(time_left(60, Duration::ZERO), seconds(58.0));
+        assert_eq!(time_left(1, Duration::ZERO), seconds(0.9));
+        assert_eq!(time_left(10, seconds(2.5)), seconds(6.5));
+        assert_eq!(time_left(1, seconds(5.0)), Duration::ZERO);
     }
 }

@@ -84,7 +84,11 @@ async fn the_latency_above_a_bare_handler() {
         let floor = show("bare axum", &latencies(&bare_address, "/"));
         let one = show("one step", &latencies(&address, "/v1/workflows/echo/run"));
         let three = show("three steps", &latencies(&address, "/v1/workflows/chain/run"));
-        println!("one step costs {:?} above bare, a further step {:?}", one - floor, (three - one) / 2);
+        println!(
+            "one step costs {:?} above bare, a further step {:?}",
+            one.saturating_sub(floor),
+            three.saturating_sub(one) / 2
+        );
     })
     .await
     .unwrap();

@@ -57,8 +57,8 @@ impl FakeOperator {
         address
     }
 
-    pub(crate) fn serve(&self, listener: TcpListener) {
-        let router = Router::new()
+    pub(crate) fn router(&self) -> Router {
+        Router::new()
             .route("/v1/plans", get(plans))
             .route("/v1/blobs/{digest}", get(blob))
             .route("/v1/verifications/{digest}", put(verification))
@@ -66,7 +66,11 @@ impl FakeOperator {
             .route("/v1/runs/{name}/result", put(result))
             .route("/v1/usage/{boot}", put(usage))
             .layer(middleware::from_fn_with_state(self.clone(), admit))
-            .with_state(self.clone());
+            .with_state(self.clone())
+    }
+
+    pub(crate) fn serve(&self, listener: TcpListener) {
+        let router = self.router();
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
     }
 

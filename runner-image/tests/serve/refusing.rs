@@ -6,7 +6,7 @@ use dise_core::plan::Plan;
 use serde_json::{Value, json};
 
 use crate::{
-    harness::{ECHO, Executor, eventually, plan, simple, step},
+    harness::{ECHO, Executor, plan, simple, step},
     operator::FakeOperator,
 };
 
@@ -167,28 +167,24 @@ async fn what_exceeds_running_and_waiting_is_shed_at_once() {
     let executor = executor(|operator| vec![simple(operator, "sleep", SLEEP)], &args).await;
     executor.run("sleep", &json!(0)).await;
 
-    let run = |seconds: f64| {
+    let answers = futures::future::join_all((0..6).map(|_| async {
+        let began = Instant::now();
         let request = executor.client.post(format!("{}/v1/workflows/sleep/run", executor.url));
-        request.body(json!({"input": seconds}).to_string()).send()
-    };
-    let inside = futures::future::join(run(1.0), run(0.0));
-    let shed = async {
-        eventually("shed", async || {
-            let began = Instant::now();
-            let response = run(0.0).await.unwrap();
-            let shed = response.status() == 429;
-            if shed {
-                assert!(began.elapsed() < Duration::from_millis(200), "{:?}", began.elapsed());
-                assert_eq!(response.headers()["retry-after"], "1");
-                assert_problem(&response.json().await.unwrap(), 429, "Overloaded");
-            }
-            shed
-        })
-        .await;
-    };
-    let ((first, second), ()) = futures::future::join(inside, shed).await;
-    assert!(first.unwrap().status().is_success());
-    assert!(matches!(second.unwrap().status().as_u16(), 200 | 429));
+        let response = request.body(r#"{"input": 1.5}"#).send().await.unwrap();
+        (began.elapsed(), response)
+    }))
+    .await;
+
+    let (served, shed): (Vec<_>, Vec<_>) =
+        answers.into_iter().partition(|(_, response)| response.status() == 200);
+    assert_eq!((served.len(), shed.len()), (2, 4));
+    for (elapsed, response) in shed {
+        assert!(elapsed < Duration::from_secs(1), "{elapsed:?}");
+        assert_eq!(response.headers()["retry-after"], "1");
+        assert_problem(&response.json().await.unwrap(), 429, "Overloaded");
+    }
+    let rejected = r#"dise_rejections_total{namespace="shop",reason="Overloaded",workflow="sleep"} 4"#;
+    assert!(executor.text("/metrics").await.contains(rejected));
 }
 
 #[tokio::test]
