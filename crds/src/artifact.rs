@@ -104,7 +104,7 @@ pub struct ArtifactSpec {
     pub parent: Option<String>,
     /// Where the code comes from.
     pub origin: Origin,
-    /// Name of the Workflow that it belongs to. Absent, like `step` and `option`, for the code of a Tool.
+    /// Name of the Workflow that it belongs to. Default: it belongs to none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::label")]
     pub workflow: Option<String>,

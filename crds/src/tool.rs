@@ -127,8 +127,4 @@ pub struct ToolStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::digest")]
     pub digest: Option<String>,
-    /// Name of the Artifact that proves the code.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 253))]
-    pub artifact: Option<String>,
 }
