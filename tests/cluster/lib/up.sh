@@ -97,6 +97,7 @@ bring_up() {
 }
 
 prepare() {
+  ensure_image_store
   write_config
   ensure_pki
   ensure_network
