@@ -152,12 +152,12 @@ impl Store {
     /// [`StoreError::Access`].
     pub async fn list(&self, folder: &Key) -> Result<Vec<String>, StoreError> {
         let path = self.path(folder);
-        let objects: Vec<_> = self
-            .objects
-            .list(Some(&path))
-            .try_collect()
-            .await
-            .map_err(|source| access("list", folder, source))?;
+        let objects: Vec<_> = match self.objects.list(Some(&path)).try_collect().await {
+            Ok(objects) => objects,
+            // A bucket may come into being with its first object.
+            Err(object_store::Error::NotFound { .. }) => Vec::new(),
+            Err(source) => return Err(access("list", folder, source)),
+        };
         let mut names: Vec<String> = objects
             .iter()
             .filter_map(|object| Some(object.location.filename()?.strip_suffix(".json")?.to_owned()))
