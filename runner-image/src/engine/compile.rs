@@ -241,3 +241,67 @@ fn edges(plan: &Plan) -> Result<(Vec<usize>, Vec<Vec<usize>>), CompileError> {
     }
     Ok((waits_for, unblocks))
 }
+
+#[cfg(test)]
+mod tests {
+    use dise_core::function::Limits;
+    use serde_json::json;
+
+    use super::*;
+
+    fn plan(steps: &[(&str, &[&str])]) -> Plan {
+        let steps = steps.iter().map(|(name, depends_on)| PlanStep {
+            name: (*name).into(),
+            depends_on: depends_on.iter().map(|name| (*name).to_owned()).collect(),
+            input: json!({}),
+            output: json!({}),
+            checks: Vec::new(),
+            limits: Limits::default(),
+            options: Vec::new(),
+        });
+        Plan {
+            format: PLAN_FORMAT,
+            namespace: "shop".into(),
+            workflow: "flow".into(),
+            description: String::new(),
+            input: json!({}),
+            steps: steps.collect(),
+            result: json!(null),
+        }
+    }
+
+    #[test]
+    fn refuses_a_document_that_is_not_the_plan_of_the_workflow() {
+        let own = serde_json::to_vec(&plan(&[])).unwrap();
+        assert!(Compiler::parse("flow", &own).is_ok());
+        for (workflow, document, word) in [
+            ("other", &own[..], "`flow`"),
+            ("flow", br#"{"format": 2, "shape": "unknown"}"#, "format 2"),
+            ("flow", br#"{"format": 1}"#, "cannot be read"),
+            ("flow", b"<html>", "cannot be read"),
+        ] {
+            let message = Compiler::parse(workflow, document).unwrap_err().to_string();
+            assert!(message.contains(word), "{word}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_diamond_waits_for_both_of_its_sides() {
+        let diamond = plan(&[("a", &[]), ("b", &["a"]), ("c", &["a", "a"]), ("d", &["b", "c"])]);
+        let (waits_for, unblocks) = edges(&diamond).unwrap();
+        assert_eq!(waits_for, [0, 1, 1, 2]);
+        assert_eq!(unblocks, [vec![1, 2], vec![3], vec![3], vec![]]);
+    }
+
+    #[test]
+    fn refuses_dependencies_that_cannot_be_met() {
+        for (steps, word) in [
+            (plan(&[("a", &["b"]), ("b", &[])]), "`b`, which is no earlier step"),
+            (plan(&[("a", &["a"])]), "`a`, which is no earlier step"),
+            (plan(&[("a", &[]), ("a", &[])]), "another step"),
+        ] {
+            let message = edges(&steps).unwrap_err().to_string();
+            assert!(message.contains(word), "{message}");
+        }
+    }
+}

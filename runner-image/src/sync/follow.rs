@@ -86,8 +86,13 @@ impl Follower {
     }
 
     async fn poll(&mut self) {
-        // Plans that wait for another try make the wait short, and its growth is their backoff.
-        let wait = if self.done { WAIT } else { self.backoff.delay().max(PACE) };
+        let wait = match (&self.taken, self.done) {
+            // The first list is wanted at once, also when it is empty.
+            (None, _) => Duration::ZERO,
+            (_, true) => WAIT,
+            // Plans that wait for another try make the wait short, and its growth is their backoff.
+            (_, false) => self.backoff.delay().max(PACE),
+        };
         let asked = Instant::now();
         match self.operator.plans(self.revision(), wait).await {
             Ok(list) => {

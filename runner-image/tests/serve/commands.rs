@@ -13,21 +13,22 @@ use dise_core::{
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 use crate::{
     harness::{ECHO, client, eventually, folder, shared_args, simple},
     operator::FakeOperator,
 };
 
-struct Pod {
-    operator: FakeOperator,
+/// A pod of the binary, and its operator.
+pub(crate) struct Pod {
+    pub(crate) operator: FakeOperator,
     url: String,
     dir: TempDir,
 }
 
 impl Pod {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let operator = FakeOperator::default();
         let url = format!("http://{}", operator.start().await);
         Self { operator, url, dir: folder() }
@@ -38,6 +39,19 @@ impl Pod {
         command.arg(args[0]).args(shared_args(&self.url, self.dir.path())).args(&args[1..]);
         command.env("DISE_LOG_FORMAT", "text").kill_on_drop(true);
         command
+    }
+
+    /// Starts `serve`, waits until it is ready, and gives it with its base URL.
+    pub(crate) async fn serve(&self) -> (Child, String) {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        let cache = self.dir.path().join("cache").display().to_string();
+        let args = ["serve", "--listen", &free, "--cache-dir", &cache, "--drain-seconds", "0"];
+        let child = self.command(&args).stderr(Stdio::null()).spawn().unwrap();
+        let (client, url) = (client(), format!("http://{free}"));
+        let ready =
+            async || client.get(format!("{url}/readyz")).send().await.is_ok_and(|it| it.status() == 200);
+        eventually("ready", ready).await;
+        (child, url)
     }
 
     async fn execute(&self, args: &[&str]) -> Output {
@@ -173,19 +187,8 @@ async fn verifications_are_delivered_one_by_one() {
 async fn a_served_process_ends_well_on_sigterm() {
     let pod = Pod::new().await;
     pod.operator.publish(&[simple(&pod.operator, "echo", ECHO)]);
-    let address = {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        free.local_addr().unwrap().to_string()
-    };
-    let cache = pod.dir.path().join("cache").display().to_string();
-    let args = ["serve", "--listen", &address, "--cache-dir", &cache, "--drain-seconds", "0"];
-    let mut child = pod.command(&args).stderr(Stdio::null()).spawn().unwrap();
-    let client = client();
-    let ready = async || {
-        client.get(format!("http://{address}/readyz")).send().await.is_ok_and(|it| it.status() == 200)
-    };
-    eventually("ready", ready).await;
-    let run = client.post(format!("http://{address}/v1/run")).body(r#"{"input": 1}"#);
+    let (mut child, url) = pod.serve().await;
+    let run = client().post(format!("{url}/v1/run")).body(r#"{"input": 1}"#);
     assert_eq!(run.send().await.unwrap().status(), 200);
 
     let pid = child.id().unwrap().to_string();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::{
-    harness::{ECHO, Executor, check, plan, simple, step},
+    harness::{ECHO, Executor, check, eventually, plan, simple, step},
     operator::FakeOperator,
 };
 
@@ -108,6 +108,20 @@ async fn executions_show_in_the_metrics_and_in_the_usage() {
     assert_eq!((triage.executions, triage.failures, triage.quality_samples), (3, 0, 3));
     assert!((triage.quality_sum - 1.5).abs() < 1e-9);
     assert_eq!(triage.artifacts["clean-1"].uses, 3);
+}
+
+#[tokio::test]
+async fn usage_is_reported_while_serving_and_survives_a_refusal() {
+    let operator = FakeOperator::default();
+    operator.publish(&[simple(&operator, "echo", ECHO)]);
+    let executor = Executor::start(&operator, &["--usage-seconds", "1"]).await;
+    executor.run("echo", &json!(1)).await;
+    operator.script().failures = (1, 503);
+    eventually("reported", async || {
+        let script = operator.script();
+        script.usage.values().any(|report| report.workflows["echo"].executions == 1)
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -138,6 +138,15 @@ async fn a_restart_without_the_operator_serves_from_the_disk_cache() {
 }
 
 #[tokio::test]
+async fn a_namespace_without_workflows_is_ready_at_once() {
+    let operator = FakeOperator::default();
+    let executor = Executor::start(&operator, &[]).await;
+    assert_eq!(executor.report().await, json!({}));
+    operator.publish(&[version(&operator, 1)]);
+    executor.until_serving(&version(&operator, 1)).await;
+}
+
+#[tokio::test]
 async fn without_operator_and_cache_it_waits_alive_but_not_ready() {
     let operator = FakeOperator::default();
     operator.publish(&[version(&operator, 1)]);

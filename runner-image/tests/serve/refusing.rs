@@ -1,12 +1,21 @@
 //! Every kind of problem document.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use dise_core::plan::Plan;
+use axum::{body::Body, http::Request, response::IntoResponse as _};
+use dise_core::{digest::Digest, plan::Plan};
+use dise_runner::{
+    metrics::Metrics,
+    serve::{App, Settings, catalog::Catalog, host::Home},
+    workers::{self, Workers},
+};
 use serde_json::{Value, json};
 
 use crate::{
-    harness::{ECHO, Executor, plan, simple, step},
+    harness::{ECHO, Executor, eventually, plan, simple, step},
     operator::FakeOperator,
 };
 
@@ -185,6 +194,34 @@ async fn what_exceeds_running_and_waiting_is_shed_at_once() {
     }
     let rejected = r#"dise_rejections_total{namespace="shop",reason="Overloaded",workflow="sleep"} 4"#;
     assert!(executor.text("/metrics").await.contains(rejected));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_execution_whose_caller_went_away_is_counted_as_cancelled() {
+    let executor = executor(|operator| vec![simple(operator, "sleep", SLEEP)], &[]).await;
+    executor.run("sleep", &json!(0)).await;
+    let request = executor.client.post(format!("{}/v1/workflows/sleep/run", executor.url));
+    let request = request.body(r#"{"input": 2}"#).timeout(Duration::from_millis(300));
+    assert!(request.send().await.unwrap_err().is_timeout());
+    let line = r#"dise_executions_total{namespace="shop",outcome="Cancelled",workflow="sleep"} 1"#;
+    eventually("cancelled", async || executor.text("/metrics").await.contains(line)).await;
+}
+
+#[tokio::test]
+async fn a_closed_executor_takes_nothing_more() {
+    let metrics = Arc::new(Metrics::new("shop").unwrap());
+    let workers = Workers::new(workers::Settings::default()).unwrap();
+    let catalog = Arc::new(Catalog::new(Arc::clone(&metrics)));
+    catalog.expect(&[("flow".to_owned(), Digest::of(b"plan"))].into());
+    let app = App::new(catalog, metrics, workers, Home::default(), &Settings::default());
+    let (_, entry) = app.route("flow").unwrap();
+    let run = async || app.run("flow", &entry, Request::new(Body::from("{}"))).await.unwrap_err();
+    assert_eq!(run().await.status, 409);
+
+    app.close();
+
+    let answer = run().await.into_response();
+    assert_eq!((answer.status().as_u16(), &answer.headers()["connection"]), (503, &"close".parse().unwrap()));
 }
 
 #[tokio::test]
