@@ -1,11 +1,13 @@
 """Runs in a jailed interpreter and answers calls of one function until the supervisor closes the connection.
 
-A request is ``length (4 bytes) id (8 bytes) body``, a reply ``length id kind (1 byte) body``, little-endian, on
-descriptor 3. The first request carries the limits and the source; all others carry an input as JSON.
+A request is ``length (4 bytes) id (8 bytes) body``, a reply ``length id kind (1 byte) body``,
+little-endian, on descriptor 3. The first request carries the limits and the source; all others
+carry an input as JSON.
 
-The function runs in the same interpreter and may replace whatever it finds there: ``json.dumps``, ``len``,
-``sys.stdout``. So this code is started with builtins of its own and imports what it needs beforehand. That keeps
-accidents from breaking the connection; the supervisor trusts nothing that comes from here.
+The function runs in the same interpreter and may replace whatever it finds there: ``json.dumps``,
+``len``, ``sys.stdout``. So this code is started with builtins of its own and imports what it needs
+beforehand. That keeps accidents from breaking the connection; the supervisor trusts nothing that
+comes from here.
 """
 
 import _json
@@ -29,7 +31,7 @@ class TooMuchPrinted(BaseException):
     """Ends a call that prints without bound."""
 
 
-class NoRun(Exception):
+class NoRunError(Exception):
     """The source lacks what is called."""
 
 
@@ -152,7 +154,7 @@ def fail_load(request, error):
     """Say why the source cannot be loaded."""
     if isinstance(error, (MemoryError, TooMuchPrinted)) or is_forbidden(error):
         return fail_run(request, error)
-    if isinstance(error, NoRun):
+    if isinstance(error, NoRunError):
         return fail(request, "Source", line=None, text=None, message="it defines no function `run(input)`")
     kind = type(error).__name__
     if isinstance(error, SyntaxError) and error.filename == FILE_NAME:
@@ -256,7 +258,10 @@ def answer(request, body):
 def load(request, body):
     """Take up the limits and the source of the first request."""
     global lines, most_output, run
-    most_output, printed.limit = int.from_bytes(body[:4], "little"), int.from_bytes(body[4:8], "little")
+    most_output, printed.limit = (
+        int.from_bytes(body[:4], "little"),
+        int.from_bytes(body[4:8], "little"),
+    )
     stream = io.TextIOWrapper(printed, "utf-8", "backslashreplace", write_through=True)
     sys.stdout = sys.stderr = sys.__stdout__ = sys.__stderr__ = stream
     source = body[8:].decode("utf-8")
@@ -267,7 +272,7 @@ def load(request, body):
         exec(compile(source, FILE_NAME, "exec", dont_inherit=True), module.__dict__)
         run = module.__dict__.get("run")
         if not callable(run):
-            raise NoRun
+            raise NoRunError
     except BaseException as error:
         return fail_load(request, error)
     printed.take()

@@ -22,6 +22,8 @@ pub(super) enum Right {
     Run,
     /// Read files and list folders.
     Read,
+    /// List folders, to find what is there.
+    List,
     /// Read and write a device that keeps nothing, such as /dev/null.
     Device,
     /// Everything but starting programs and making devices and sockets.
@@ -34,6 +36,7 @@ impl Right {
         match self {
             Self::Run => read | AccessFs::Execute,
             Self::Read => read,
+            Self::List => AccessFs::ReadDir.into(),
             Self::Device => AccessFs::ReadFile | AccessFs::WriteFile,
             Self::Scratch => {
                 AccessFs::from_all(ABI::V3)

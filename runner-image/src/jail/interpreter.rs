@@ -3,6 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::OnceLock,
 };
 
 use serde::Deserialize;
@@ -37,8 +38,18 @@ struct Answer {
 }
 
 impl Interpreter {
+    /// The interpreter of this process, asked once.
+    pub(super) fn get() -> Result<Self, JailError> {
+        static KNOWN: OnceLock<Interpreter> = OnceLock::new();
+        if let Some(known) = KNOWN.get() {
+            return Ok(known.clone());
+        }
+        let found = Self::discover()?;
+        Ok(KNOWN.get_or_init(|| found).clone())
+    }
+
     /// Asks the interpreter at `$DISE_PYTHON`, or else the system's, or else the first on the path.
-    pub(super) fn discover() -> Result<Self, JailError> {
+    fn discover() -> Result<Self, JailError> {
         let system = Path::new("/usr/bin/python3");
         let path = match std::env::var_os(VARIABLE) {
             Some(path) if !path.is_empty() => PathBuf::from(path),

@@ -59,13 +59,13 @@ pub(crate) struct Jail {
 impl Jail {
     /// Finds the interpreter and the shell and builds filters and rules.
     pub(crate) fn new(allow_missing_landlock: bool) -> Result<Arc<Self>, JailError> {
-        let interpreter = Interpreter::discover()?;
+        let interpreter = Interpreter::get()?;
         let python = Program::open(&interpreter.executable)?;
         let python_files = Files::new(&interpreter.rules(), allow_missing_landlock)?;
         let coverage_files = match &interpreter.coverage {
             Some(folder) => {
                 let mut rules = interpreter.rules();
-                rules.push((folder.join("coverage"), Right::Read));
+                rules.extend([(folder.clone(), Right::List), (folder.join("coverage"), Right::Read)]);
                 Files::new(&rules, allow_missing_landlock)?
             }
             None => None,

@@ -199,11 +199,13 @@ impl Attendant {
     async fn bury(mut self, end: End) {
         let mut pending = self.worker.close();
         self.child.kill();
-        let culprit = if matches!(end, End::Retired | End::Unloadable(_) | End::Fault(Fault::Surplus)) {
-            None
-        } else {
-            pending.pop_front()
+        let is_running_to_blame = match &end {
+            End::Retired | End::Unloadable(_) | End::Fault(Fault::Surplus) => false,
+            // The call before may have sent it, ahead of time. Whoever did will be caught at the second try.
+            End::Fault(Fault::Stray) => !pending.front().is_some_and(Pending::is_first_try),
+            _ => true,
         };
+        let culprit = if is_running_to_blame { pending.pop_front() } else { None };
         let innocent = pending.into_iter().filter_map(|pending| match pending.work {
             Work::Call(job) => job.again(),
             Work::Load(_) => None,
@@ -247,6 +249,7 @@ fn blame(end: End, culprit: &Pending, exit: Exit, limits: &Limits, printed: Stri
         End::Overdue => CallError::Deadline { seconds: culprit.since.elapsed().as_secs_f64() },
         End::Printed => CallError::PrintedTooMuch { limit: limits.printed_bytes, printed },
         End::Fault(Fault::TooLarge) => CallError::OutputTooLarge { limit: limits.output_bytes },
+        End::Fault(Fault::Stray) => CallError::Protocol { message: "a reply to no call".to_owned() },
         End::Fault(Fault::Malformed(message)) => CallError::Protocol { message },
         _ if exit.code == Some(NO_MEMORY) => CallError::Memory { mib: limits.memory_mib },
         // The harness runs, or the interpreter starts, only with some memory.
@@ -258,7 +261,7 @@ fn blame(end: End, culprit: &Pending, exit: Exit, limits: &Limits, printed: Stri
 }
 
 /// Waits for the end of a process that was killed or has ended, without blocking the runtime.
-pub(super) async fn reap(child: Child) -> Exit {
+pub(crate) async fn reap(child: Child) -> Exit {
     tokio::task::spawn_blocking(|| child.wait()).await.unwrap_or(Exit { signal: None, code: None })
 }
 

@@ -45,7 +45,9 @@ pub(super) enum Answer {
 pub(super) enum Fault {
     /// They may come from the call before, whose reply was taken already.
     Surplus,
-    /// They are malformed.
+    /// They are a reply to no call at all: of the call before, or of the running one.
+    Stray,
+    /// They are malformed, and were sent by the running call.
     Malformed(String),
     /// The reply is larger than any may be.
     TooLarge,
@@ -75,7 +77,7 @@ pub(super) fn take(inbox: &mut BytesMut, turn: Turn, limits: &Limits) -> Result<
         return Err(Fault::Surplus);
     }
     if id != expected {
-        return Err(Fault::Malformed("a reply to no call".to_owned()));
+        return Err(Fault::Stray);
     }
     if length > limits.output_bytes as usize + EXTRA {
         return Err(Fault::TooLarge);
@@ -196,7 +198,7 @@ mod tests {
         };
         assert_eq!(fault(reply(7, 0, b"1"), None), Fault::Surplus);
         assert_eq!(fault(reply(1, 0, b"1"), Some(7)), Fault::Surplus);
-        assert!(matches!(fault(reply(7, 0, b"1"), Some(8)), Fault::Malformed(_)));
+        assert_eq!(fault(reply(7, 0, b"1"), Some(8)), Fault::Stray);
         assert!(matches!(fault(reply(7, 0, b"{1}"), Some(7)), Fault::Malformed(_)));
         assert!(matches!(fault(reply(7, 1, b"\xff\xff\xff\xff1"), Some(7)), Fault::Malformed(_)));
         assert!(matches!(fault(reply(7, 2, b"{}"), Some(7)), Fault::Malformed(_)));

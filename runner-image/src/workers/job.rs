@@ -45,6 +45,11 @@ impl Job {
         self.answer.as_ref().is_none_or(oneshot::Sender::is_closed)
     }
 
+    /// Whether it was tried before.
+    pub(super) fn is_retry(&self) -> bool {
+        self.attempts > 0
+    }
+
     /// Gives it another try, or answers it when it had enough of them.
     pub(super) fn again(mut self) -> Option<Self> {
         if self.is_abandoned() {

@@ -27,6 +27,7 @@ use dise_core::{
 use serde_json::Value;
 use tokio::time::sleep_until;
 
+pub(crate) use attendant::reap;
 pub use error::CallError;
 
 use crate::{
@@ -227,6 +228,11 @@ impl Workers {
     pub fn forget(&self, tenant: &str, callable: &Callable) {
         let theirs = |key: &Key| *key.tenant == *tenant && key.digest == callable.digest;
         self.shared.retire(theirs);
+    }
+
+    /// Where processes are started, for what is no call of a function.
+    pub(crate) fn spawner(&self) -> &Spawner {
+        &self.shared.spawner
     }
 
     /// The most memory that any worker of a function has held so far, in KiB.

@@ -144,11 +144,10 @@ impl Watch {
         }
         let output = Bytes::copy_from_slice(self.output.trim_ascii());
         if let Err(error) = serde_json::from_slice::<IgnoredAny>(&output) {
-            let shown: String = String::from_utf8_lossy(&output).chars().take(200).collect();
-            let message = if shown.is_empty() {
-                format!("the script wrote nothing to standard output{}", with_printed(&printed))
+            let message = if output.is_empty() {
+                "the script wrote nothing to standard output".to_owned()
             } else {
-                format!("{error} in `{shown}`")
+                error.to_string()
             };
             return Err(CallError::NotJson { location: "output".to_owned(), message });
         }
@@ -164,7 +163,8 @@ fn failure(exit: Exit, printed: String, limits: &Limits, parsed: Option<&str>) -
         return CallError::Memory { mib: limits.memory_mib };
     }
     if printed.contains("Permission denied") || printed.contains("Operation not permitted") {
-        return CallError::Forbidden { message: printed, traceback: String::new() };
+        let message = "the script was refused what it tried".to_owned();
+        return CallError::Forbidden { message, traceback: printed };
     }
     match exit.code {
         Some(code) => CallError::Raised {
@@ -186,10 +186,6 @@ fn syntax_fault(printed: &str, source: &str) -> CallError {
     };
     let text = line.and_then(|line| source.lines().nth(line.saturating_sub(1) as usize)).map(str::to_owned);
     CallError::SourceFault { line, text, message: message.to_owned() }
-}
-
-fn with_printed(printed: &str) -> String {
-    if printed.is_empty() { String::new() } else { format!("; it printed `{printed}`") }
 }
 
 /// Reads from a pipe that may be closed; forgets it at its end.

@@ -61,6 +61,13 @@ pub(super) enum Work {
     Call(Job),
 }
 
+impl Pending {
+    /// Whether it shall get the benefit of the doubt.
+    pub(super) fn is_first_try(&self) -> bool {
+        matches!(&self.work, Work::Call(job) if !job.is_retry())
+    }
+}
+
 impl Work {
     fn deadline(&self) -> Instant {
         match self {
