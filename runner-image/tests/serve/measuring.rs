@@ -20,7 +20,7 @@ use crate::{
 const SAMPLES: usize = 3000;
 
 /// Sorted latencies of one request after the other over one connection, without a client library in between.
-fn latencies(address: &str, path: &str) -> Vec<Duration> {
+fn latencies(address: &str, path: &str, status: &str) -> Vec<Duration> {
     let mut connection = TcpStream::connect(address).unwrap();
     connection.set_nodelay(true).unwrap();
     let body = r#"{"input": {"text": "hello"}}"#;
@@ -34,12 +34,10 @@ fn latencies(address: &str, path: &str) -> Vec<Duration> {
             let began = Instant::now();
             connection.write_all(request.as_bytes()).unwrap();
             let length = connection.read(&mut buffer).unwrap();
-            assert!(
-                buffer[..length].starts_with(b"HTTP/1.1 200"),
-                "{}",
-                String::from_utf8_lossy(&buffer[..length])
-            );
-            began.elapsed()
+            let elapsed = began.elapsed();
+            let head = format!("HTTP/1.1 {status}");
+            assert!(buffer.starts_with(head.as_bytes()), "{}", String::from_utf8_lossy(&buffer[..length]));
+            elapsed
         })
         .skip(SAMPLES / 10)
         .collect();
@@ -73,7 +71,9 @@ fn chain(operator: &FakeOperator) -> Plan {
 #[ignore = "measures"]
 async fn the_latency_above_a_bare_handler() {
     let operator = FakeOperator::default();
-    operator.publish(&[simple(&operator, "echo", ECHO), chain(&operator)]);
+    let mut typed = simple(&operator, "typed", ECHO);
+    typed.input = json!({"type": "string"});
+    operator.publish(&[simple(&operator, "echo", ECHO), chain(&operator), typed]);
     let executor = Executor::start(&operator, &[]).await;
     let address = executor.url.trim_start_matches("http://").to_owned();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -82,9 +82,10 @@ async fn the_latency_above_a_bare_handler() {
     tokio::spawn(async move { axum::serve(listener, bare).await.unwrap() });
 
     tokio::task::spawn_blocking(move || {
-        let floor = show("bare axum", &latencies(&bare_address, "/"));
-        let one = show("one step", &latencies(&address, "/v1/workflows/echo/run"));
-        let three = show("three steps", &latencies(&address, "/v1/workflows/chain/run"));
+        let floor = show("bare axum", &latencies(&bare_address, "/", "200"));
+        let one = show("one step", &latencies(&address, "/v1/workflows/echo/run", "200"));
+        show("refused before any step", &latencies(&address, "/v1/workflows/typed/run", "400"));
+        let three = show("three steps", &latencies(&address, "/v1/workflows/chain/run", "200"));
         println!(
             "one step costs {:?} above bare, a further step {:?}",
             one.saturating_sub(floor),
