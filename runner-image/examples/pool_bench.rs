@@ -11,16 +11,39 @@ use bytes::Bytes;
 use dise_core::function::{Function, Language, Limits};
 use dise_runner::workers::{Callable, Settings, Workers};
 
+/// A function of about 10 µs; the bench says what it costs where it runs.
 const SOURCE: &str = r#"
 import re
+import time
 WORD = re.compile(r"[a-z]+")
 GOOD = {"good", "great", "fine"}
+BAD = {"bad", "poor", "awful"}
+
+def classify(text):
+    words = WORD.findall(text.lower())
+    score = sum((word in GOOD) - (word in BAD) for word in words)
+    return {"label": "positive" if score > 0 else "neutral", "score": score}
+
 def run(input):
-    words = WORD.findall(input["text"].lower())
-    score = sum(word in GOOD for word in words)
-    return {"label": "positive" if score else "neutral", "score": score}
+    if "repeat" not in input:
+        return classify(input["text"])
+    start = time.perf_counter()
+    for _ in range(input["repeat"]):
+        classify(input["text"])
+    return (time.perf_counter() - start) / input["repeat"] * 1e6
 "#;
-const INPUT: &str = r#"{"text": "A good day, and a fine evening with great company in the old town."}"#;
+const SENTENCE: &str = "A good day, and a fine evening with great company in the old town. ";
+const SENTENCES: usize = 6;
+const OUTPUT: &[u8] = br#"{"label":"positive","score":18}"#;
+
+fn input(repeat: Option<u32>) -> Bytes {
+    let text = SENTENCE.repeat(SENTENCES);
+    let input = match repeat {
+        Some(repeat) => serde_json::json!({ "text": text, "repeat": repeat }),
+        None => serde_json::json!({ "text": text }),
+    };
+    input.to_string().into()
+}
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -31,6 +54,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let start = Instant::now();
     workers.load("bench", &callable, &limits, start + Duration::from_secs(10)).await?;
     println!("first worker ready after {:.1} ms", start.elapsed().as_secs_f64() * 1e3);
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let cost = workers.call("bench", &callable, &limits, input(Some(20_000)), deadline).await?;
+    println!("the function itself takes {:.1} µs", cost.value()?.as_f64().unwrap_or_default());
     for callers in [1, 4, 16, 64] {
         let end = Instant::now() + Duration::from_secs_f64(seconds);
         let started = Instant::now();
@@ -58,7 +84,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 async fn call_until(workers: Arc<Workers>, callable: Arc<Callable>, end: Instant) -> Vec<Duration> {
-    let (limits, input) = (Limits::default(), Bytes::from_static(INPUT.as_bytes()));
+    let (limits, input) = (Limits::default(), input(None));
     let mut latencies = Vec::new();
     loop {
         let start = Instant::now();
@@ -66,9 +92,12 @@ async fn call_until(workers: Arc<Workers>, callable: Arc<Callable>, end: Instant
             return latencies;
         }
         let deadline = start + Duration::from_secs(10);
-        if let Err(error) = workers.call("bench", &callable, &limits, input.clone(), deadline).await {
-            println!("{error}");
-            return latencies;
+        match workers.call("bench", &callable, &limits, input.clone(), deadline).await {
+            Ok(reply) => assert_eq!(reply.output, OUTPUT, "a wrong answer counts for nothing"),
+            Err(error) => {
+                println!("{error}");
+                return latencies;
+            }
         }
         latencies.push(start.elapsed());
     }

@@ -2,7 +2,10 @@
 
 use std::{
     fs, io,
-    os::{fd::OwnedFd, unix::net::UnixStream},
+    os::{
+        fd::OwnedFd,
+        unix::{fs::PermissionsExt, net::UnixStream},
+    },
     path::Path,
 };
 
@@ -59,8 +62,28 @@ pub(crate) struct ShellProcess {
     pub(crate) input: OwnedFd,
     pub(crate) output: OwnedFd,
     pub(crate) errors: OwnedFd,
-    /// Removed with everything in it when dropped.
-    pub(crate) scratch: TempDir,
+    pub(crate) scratch: Scratch,
+}
+
+/// A script's private folder, removed with everything in it when dropped. Drop it when no process is left.
+#[derive(Debug)]
+pub(crate) struct Scratch(TempDir);
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What is beneath a folder that the script closed could not be removed without privileges.
+        open_folders(self.0.path());
+    }
+}
+
+fn open_folders(folder: &Path) {
+    let _ = fs::set_permissions(folder, fs::Permissions::from_mode(0o700));
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        // Not through links: these may lead anywhere.
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            open_folders(&entry.path());
+        }
+    }
 }
 
 impl Jail {
@@ -150,7 +173,7 @@ impl Jail {
             files: files.as_ref(),
             calls: &self.shell_calls,
         })?;
-        Ok(ShellProcess { child, input, output, errors, scratch })
+        Ok(ShellProcess { child, input, output, errors, scratch: Scratch(scratch) })
     }
 }
 

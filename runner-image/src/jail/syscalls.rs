@@ -109,7 +109,6 @@ const SHELL: &[c_long] = &[
     libc::SYS_fchdir,
     libc::SYS_fchmod,
     libc::SYS_fchmodat,
-    libc::SYS_fcntl,
     libc::SYS_fdatasync,
     libc::SYS_fgetxattr,
     libc::SYS_flock,
@@ -170,6 +169,20 @@ const SHELL_OLDER: &[c_long] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const SHELL_OLDER: &[c_long] = &[libc::SYS_renameat];
 
+/// What a shell may do with fcntl(2).
+const SHELL_FCNTL: [libc::c_int; 10] = [
+    libc::F_DUPFD,
+    libc::F_DUPFD_CLOEXEC,
+    libc::F_GETFD,
+    libc::F_SETFD,
+    libc::F_GETFL,
+    libc::F_SETFL,
+    libc::F_GETLK,
+    libc::F_SETLK,
+    libc::F_SETLKW,
+    libc::F_GETPIPE_SZ,
+];
+
 /// Every flag of clone(2) that makes a namespace.
 const NAMESPACES: u64 = (libc::CLONE_NEWNS
     | libc::CLONE_NEWCGROUP
@@ -212,6 +225,10 @@ pub(super) fn python() -> Result<Vec<BpfProgram>, JailError> {
 pub(super) fn shell() -> Result<Vec<BpfProgram>, JailError> {
     let mut rules = unconditional(&[COMMON, OLDER, SHELL, SHELL_OLDER]);
     only_reading_limits(&mut rules)?;
+    // Without F_SETOWN and F_SETSIG, by which a pipe could be made to signal the supervisor.
+    for command in SHELL_FCNTL {
+        when(&mut rules, SYS_fcntl, &[(1, Length::Dword, Is::Eq, command.unsigned_abs().into())])?;
+    }
     when(&mut rules, SYS_clone, &[(0, Length::Qword, Is::MaskedEq(NAMESPACES), 0)])?;
     let allowed = compile(rules, libc::EPERM, SeccompAction::Allow)?;
     let errno = SeccompAction::Errno(libc::ENOSYS.unsigned_abs());

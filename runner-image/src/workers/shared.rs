@@ -67,6 +67,10 @@ impl Shared {
     pub(super) fn is_ready(self: &Arc<Self>, key: &Key, callable: &Arc<Callable>, worker: &Arc<Worker>) {
         let effects = lock(&self.pools).ready(key, worker.number, Arc::clone(worker));
         self.perform(key, callable, effects);
+        if self.closed.load(Ordering::Relaxed) {
+            // It was still loading when the others were told to end.
+            self.retire(|_| true);
+        }
     }
 
     /// A worker has answered calls.
