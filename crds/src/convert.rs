@@ -148,8 +148,8 @@ impl From<&OutputCheck> for Check {
 impl From<&Profile> for MeasuredProfile {
     fn from(profile: &Profile) -> Self {
         Self {
-            quality: profile.quality.map(decimal),
-            quality_lower_bound: profile.quality_lower_bound.map(decimal),
+            quality: profile.quality.map(|quality| quality.to_string()),
+            quality_lower_bound: profile.quality_lower_bound.map(|quality| quality.to_string()),
             p50_latency_ms: millis_of_micros(profile.p50_latency_us),
             p95_latency_ms: millis_of_micros(profile.p95_latency_us),
             cost_usd: profile.cost_usd.to_string(),
@@ -192,11 +192,6 @@ impl From<&StepResult> for RunStep {
             cost_usd: step.cost_usd.to_string(),
         }
     }
-}
-
-/// A quality with all its places; its `Display` rounds for people.
-fn decimal(quality: dise_core::quality::Quality) -> String {
-    serde_json::to_value(quality).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 fn positive(value: i32) -> Option<u32> {

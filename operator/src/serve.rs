@@ -16,7 +16,9 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     api::Api,
     config::Settings,
-    controllers::{self, Backoff, Context, FIELD_MANAGER, Reports, Signals, probe::Probe, usage::Usage},
+    controllers::{
+        self, Backoff, Context, FIELD_MANAGER, Reports, Signals, probe::Probe, usage::Usage, workflow::Recent,
+    },
     crds,
     health::{self, Readiness},
     metrics::Metrics,
@@ -112,6 +114,7 @@ fn context(
         settings,
         verifications: controllers::verification::Verifications::default(),
         reports: Reports::default(),
+        recent: Recent::default(),
         probe: Probe::new()?,
         usage: Usage::default(),
         signals: Signals::default(),

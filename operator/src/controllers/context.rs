@@ -11,6 +11,7 @@ use tokio::sync::{Notify, broadcast, watch};
 
 use super::{
     Backoff, Owner, Reports, owner::OwnerKind, probe::Probe, usage::Usage, verification::Verifications,
+    workflow::Recent,
 };
 use crate::{config::Settings, metrics::Metrics, store::Store};
 
@@ -26,6 +27,8 @@ pub struct Context {
     pub verifications: Verifications,
     /// Reports that were read before.
     pub reports: Reports,
+    /// What was applied for workflows a moment ago.
+    pub recent: Recent,
     /// What executors serve.
     pub probe: Probe,
     /// What workflows have executed.

@@ -137,8 +137,8 @@ mod tests {
         ServingReport { workflows: [("w".to_owned(), state)].into() }
     }
 
-    fn serves(plan: Digest) -> Option<ServingReport> {
-        Some(report(ServingState { serving: Some(plan), fault: None }))
+    fn serves(plan: Digest) -> ServingReport {
+        report(ServingState { serving: Some(plan), fault: None })
     }
 
     fn uptake(ready: Vec<Option<ServingReport>>) -> Uptake {
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn is_complete_only_when_every_ready_pod_serves_the_plan() {
-        let (new, old) = (serves(Digest::of(b"new")), serves(Digest::of(b"old")));
+        let (new, old) = (Some(serves(Digest::of(b"new"))), Some(serves(Digest::of(b"old"))));
         assert_eq!(uptake(vec![new.clone(), new.clone()]), Uptake::Complete);
         assert_eq!(uptake(vec![new.clone(), old]), Uptake::Partial { serving: 1, ready: 2 });
         assert_eq!(uptake(vec![new, None]), Uptake::Partial { serving: 1, ready: 2 });

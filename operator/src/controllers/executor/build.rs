@@ -184,11 +184,13 @@ fn deployment(executor: &Executor<'_>) -> Deployment {
             .map(|serving| serving.node_selector.clone())
             .filter(|selector| !selector.is_empty()),
         runtime_class: executor.serving.and_then(|serving| serving.runtime_class_name.clone()),
-        env: vec![EnvVar {
-            name: "DISE_DRAIN_SECONDS".to_owned(),
-            value: Some(DRAIN_SECONDS.to_string()),
-            value_from: None,
-        }],
+        env: [("DISE_DRAIN_SECONDS", i64::from(DRAIN_SECONDS)), ("DISE_TERMINATION_SECONDS", GRACE_SECONDS)]
+            .map(|(name, value)| EnvVar {
+                name: name.to_owned(),
+                value: Some(value.to_string()),
+                value_from: None,
+            })
+            .to_vec(),
     }
     .pod();
     pod.termination_grace_period_seconds = Some(GRACE_SECONDS);

@@ -25,6 +25,8 @@ use self::batch::Note;
 use super::{Context, executor, pods};
 use crate::{controllers::Owner, labels};
 
+/// What is asked for together, such as all steps of a workflow, goes into one Job.
+const GATHER: Duration = Duration::from_millis(25);
 /// How long after the last change a Job's pods are looked at for a reason why they do not start.
 const LOOK_AFTER: Duration = Duration::from_secs(15);
 
@@ -124,6 +126,7 @@ pub async fn run(context: &Context) {
             () = context.verifications.changed.notified() => {}
             () = tokio::time::sleep(wait), if !wait.is_zero() => {}
         }
+        tokio::time::sleep(GATHER).await;
         wait = Duration::ZERO;
         for (namespace, requests) in context.verifications.pending() {
             let next = match advance(context, &namespace, &requests).await {

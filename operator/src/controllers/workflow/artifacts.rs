@@ -8,6 +8,7 @@ use dise_crds::{
     Verification, Workflow, conditions,
 };
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{
     Api, Resource as _, ResourceExt as _,
     api::{ListParams, ObjectMeta},
@@ -34,12 +35,12 @@ pub(super) struct Named {
 pub(super) async fn record(
     workflow: &Workflow,
     context: &Context,
+    existing: &[Artifact],
     passed: Vec<Passed>,
 ) -> Result<Vec<Named>, Error> {
     let namespace = workflow.namespace().unwrap_or_default();
-    let existing = list(workflow, context).await?;
-    let mut generations = newest_generations(&existing);
-    let mut named = Vec::with_capacity(passed.len());
+    let mut generations = newest_generations(existing);
+    let mut named: Vec<Named> = Vec::with_capacity(passed.len());
     for option in passed {
         let name = name(workflow, &option);
         let found = existing.iter().find(|artifact| artifact.name_any() == name);
@@ -50,7 +51,8 @@ pub(super) async fn record(
             *newest
         });
         if known.is_none() {
-            let artifact = artifact(workflow, &option, &name, generation);
+            let active = !named.iter().any(|named| named.passed.step == option.step);
+            let artifact = artifact(workflow, &option, &name, generation, active);
             create(context, &namespace, &artifact, &option).await?;
         }
         named.push(Named { passed: option, artifact: name, generation });
@@ -76,18 +78,19 @@ async fn create(
     Ok(())
 }
 
-/// Marks which artifacts the plan uses, and deletes those beyond what the workflow keeps. The bucket keeps them all.
+/// Marks which of the artifacts that existed before the plan uses, and deletes those beyond what the workflow keeps. The
+/// bucket keeps them all.
 pub(super) async fn promote_and_collect(
     workflow: &Workflow,
     context: &Context,
+    existing: &[Artifact],
     named: &[Named],
 ) -> Result<(), Error> {
     let namespace = workflow.namespace().unwrap_or_default();
-    let existing = list(workflow, context).await?;
     let active = active(named);
     let keep = usize::try_from(workflow.spec.evolution.keep_generations).unwrap_or(1);
-    let surplus = surplus(&existing, &active, keep);
-    for artifact in &existing {
+    let surplus = surplus(existing, &active, keep);
+    for artifact in existing {
         let name = artifact.name_any();
         if surplus.contains(&name) {
             apply::delete::<Artifact>(&context.client, &namespace, &name).await?;
@@ -108,7 +111,8 @@ fn active(named: &[Named]) -> BTreeSet<String> {
         .collect()
 }
 
-async fn list(workflow: &Workflow, context: &Context) -> Result<Vec<Artifact>, Error> {
+/// The artifacts of a workflow.
+pub(super) async fn list(workflow: &Workflow, context: &Context) -> Result<Vec<Artifact>, Error> {
     let namespace = workflow.namespace().unwrap_or_default();
     let api: Api<Artifact> = Api::namespaced(context.client.clone(), &namespace);
     let selector = format!("{}={}", labels::WORKFLOW, workflow.name_any());
@@ -167,17 +171,20 @@ fn promoted(artifact: &Artifact, active: bool, now: Timestamp) -> Option<Artifac
     {
         return None;
     }
-    let (reason, message) = if active {
-        ("Active", "the workflow's plan uses it")
-    } else {
-        ("Superseded", "the workflow's plan uses another generation")
-    };
-    let generation = artifact.metadata.generation;
-    let condition = conditions::condition(conditions::PROMOTED, active, reason, message, generation, now);
+    let condition = promotion(active, artifact.metadata.generation, now);
     conditions::set_condition(&mut status.conditions, condition);
     status.usage_count = None;
     status.last_used = None;
     Some(status)
+}
+
+fn promotion(active: bool, generation: Option<i64>, now: Timestamp) -> Condition {
+    let (reason, message) = if active {
+        ("Active", "the workflow's plan uses it")
+    } else {
+        ("Superseded", "the workflow's plan uses another generation or option")
+    };
+    conditions::condition(conditions::PROMOTED, active, reason, message, generation, now)
 }
 
 /// Equal code with equal proof has an equal name, so that it is recorded once however often this is tried.
@@ -186,7 +193,7 @@ fn name(workflow: &Workflow, option: &Passed) -> String {
     format!("{}-{}-{}-{}", workflow.name_any(), option.step, option.option, proof.short(10))
 }
 
-fn artifact(workflow: &Workflow, option: &Passed, name: &str, generation: i64) -> Artifact {
+fn artifact(workflow: &Workflow, option: &Passed, name: &str, generation: i64, active: bool) -> Artifact {
     let namespace = workflow.namespace().unwrap_or_default();
     let function = &option.function;
     let digest = function.digest();
@@ -219,17 +226,17 @@ fn artifact(workflow: &Workflow, option: &Passed, name: &str, generation: i64) -
             ..ObjectMeta::default()
         },
         spec,
-        status: Some(status(option, generation)),
+        status: Some(status(option, generation, active)),
     }
 }
 
-fn status(option: &Passed, generation: i64) -> ArtifactStatus {
+fn status(option: &Passed, generation: i64, active: bool) -> ArtifactStatus {
     let verification = Verification::from(&*option.report);
     let message = format!("{} of {} examples passed", option.report.passed, option.report.passed);
     let verified =
         conditions::condition(conditions::VERIFIED, true, "Passed", message, None, option.report.at);
     ArtifactStatus {
-        conditions: vec![verified],
+        conditions: vec![verified, promotion(active, None, option.report.at)],
         tests: Some(verification.tests()),
         verification: Some(verification),
         profile: option.report.profile.as_ref().map(MeasuredProfile::from),

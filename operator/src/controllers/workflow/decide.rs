@@ -13,10 +13,12 @@ use dise_core::{
 use super::observe::Proof;
 use crate::controllers::{probe::Uptake, verification::describe_failures};
 
-/// How soon executors are asked again whether they serve a plan.
-const ASK_AGAIN: Duration = Duration::from_millis(250);
-/// How soon they are asked again after they refused it.
+/// How soon executors are asked again after they refused a plan.
 const ASK_AGAIN_REFUSED: Duration = Duration::from_secs(10);
+/// How soon a Service of somebody else, which is not watched, is looked at again.
+const LOOK_AT_SERVICE: Duration = Duration::from_secs(10);
+/// How often a settled workflow is looked at although nothing changed.
+const RESYNC: Duration = Duration::from_mins(10);
 
 /// An option whose code passed everything.
 #[derive(Clone, Debug, PartialEq)]
@@ -104,17 +106,15 @@ pub(super) enum Outcome {
 }
 
 impl Outcome {
-    /// When to look again although nothing changed.
-    pub(super) fn look_again(&self) -> Option<Duration> {
-        match self {
-            Self::Planned(planned) => match &planned.rollout {
-                Rollout::Told { uptake: Uptake::Complete, .. }
-                | Rollout::ScaledToZero
-                | Rollout::ServiceTaken => None,
-                Rollout::Told { uptake: Uptake::Refused(_), .. } => Some(ASK_AGAIN_REFUSED),
-                Rollout::Told { uptake: Uptake::Partial { .. }, .. } | Rollout::Announced => Some(ASK_AGAIN),
-            },
-            _ => None,
+    /// When to look again although nothing changed; `ask_again` says when executors that are busy taking a plan up are
+    /// asked again.
+    pub(super) fn look_again(&self, ask_again: impl FnOnce() -> Duration) -> Duration {
+        let Self::Planned(planned) = self else { return RESYNC };
+        match &planned.rollout {
+            Rollout::Told { uptake: Uptake::Complete, .. } | Rollout::ScaledToZero => RESYNC,
+            Rollout::ServiceTaken => LOOK_AT_SERVICE,
+            Rollout::Told { uptake: Uptake::Refused(_), .. } => ASK_AGAIN_REFUSED,
+            Rollout::Told { uptake: Uptake::Partial { .. }, .. } | Rollout::Announced => ask_again(),
         }
     }
 }

@@ -8,10 +8,11 @@ pub mod reason;
 mod artifacts;
 mod decide;
 mod observe;
+mod recent;
 mod rollout;
 mod status;
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc};
 
 use dise_core::workflow::{Compiled, Definition, compile};
 use dise_crds::{Workflow, WorkflowStatus, conditions};
@@ -25,10 +26,9 @@ use kube::{
 };
 
 use self::decide::{Assessment, Outcome};
+pub use self::recent::Recent;
 use super::{Context, Error, Owner, apply};
 
-/// How often a settled workflow is looked at although nothing changed.
-const RESYNC: Duration = Duration::from_mins(10);
 const EVENT_CHARACTERS: usize = 1000;
 
 /// Brings one workflow a step further.
@@ -41,16 +41,7 @@ pub async fn reconcile(workflow: Arc<Workflow>, context: Arc<Context>) -> Result
         context.verifications.retain(&namespace, &owner(&workflow), &BTreeSet::new());
         return Ok(Action::await_change());
     }
-    let definition = Definition::from(&*workflow);
-    let tools = observe::tools(&workflow, &context).await?;
-    let outcome = match compile(&definition, &tools) {
-        Err(faults) => Outcome::Invalid(faults),
-        Ok(compiled) => match decide::missing(&compiled) {
-            Some(missing) => Outcome::Missing(missing),
-            None => prove(&workflow, &context, &compiled).await?,
-        },
-    };
-    let look_again = outcome.look_again();
+    let (outcome, full) = advance(&workflow, &context).await?;
     let usage = context.usage.of(&namespace, &workflow.name_any());
     let wanted = status::status(&workflow, &outcome, usage.as_ref(), Timestamp::now());
     let changed = apply::apply_status(&context.client, &*workflow, workflow.status.as_ref(), &wanted).await?;
@@ -60,7 +51,33 @@ pub async fn reconcile(workflow: Arc<Workflow>, context: Arc<Context>) -> Result
     if super::executor::needs_pods(&workflow) {
         context.signals.executors();
     }
-    Ok(Action::requeue(look_again.unwrap_or(RESYNC)))
+    let uid = workflow.uid().unwrap_or_default();
+    let look_again = outcome.look_again(|| context.recent.ask_again(&uid));
+    // What woke a pass that was not full may be a change that only a full one heals.
+    Ok(Action::requeue(if full { look_again } else { look_again.min(recent::FRESH) }))
+}
+
+/// Returns also whether everything was looked at, or only the executors were asked.
+async fn advance(workflow: &Workflow, context: &Context) -> Result<(Outcome, bool), Error> {
+    let uid = workflow.uid().unwrap_or_default();
+    let tools = observe::tools(workflow, context).await?;
+    let basis = observe::basis(workflow, context, &tools)?;
+    if let Some(planned) = context.recent.get(&uid, &basis) {
+        let planned = rollout::ask(workflow, context, planned).await?;
+        return Ok((Outcome::Planned(Box::new(planned)), false));
+    }
+    let compiled = match compile(&Definition::from(workflow), &tools) {
+        Ok(compiled) => compiled,
+        Err(faults) => return Ok((Outcome::Invalid(faults), true)),
+    };
+    if let Some(missing) = decide::missing(&compiled) {
+        return Ok((Outcome::Missing(missing), true));
+    }
+    let outcome = prove(workflow, context, &compiled).await?;
+    if let Outcome::Planned(planned) = &outcome {
+        context.recent.put(&uid, basis, (**planned).clone());
+    }
+    Ok((outcome, true))
 }
 
 /// From a compiled workflow to what executors serve.
@@ -71,10 +88,11 @@ async fn prove(workflow: &Workflow, context: &Context, compiled: &Compiled) -> R
         Assessment::Refuted(steps) => return Ok(Outcome::Refuted(steps)),
         Assessment::Proven(passed) => passed,
     };
-    let named = artifacts::record(workflow, context, passed).await?;
-    let served = rollout::roll_out(workflow, context, compiled, &named).await?;
-    artifacts::promote_and_collect(workflow, context, &named).await?;
-    Ok(Outcome::Planned(Box::new(served)))
+    let existing = artifacts::list(workflow, context).await?;
+    let named = artifacts::record(workflow, context, &existing, passed).await?;
+    let planned = rollout::roll_out(workflow, context, compiled, &named).await?;
+    artifacts::promote_and_collect(workflow, context, &existing, &named).await?;
+    Ok(Outcome::Planned(Box::new(rollout::ask(workflow, context, planned).await?)))
 }
 
 fn owner(workflow: &Workflow) -> Owner {

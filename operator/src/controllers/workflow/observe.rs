@@ -6,12 +6,14 @@ use std::{
 };
 
 use dise_core::{
+    digest::Digest,
     verification::VerificationReport,
     workflow::{Compiled, Request, ToolCode},
 };
 use dise_crds::{Tool, Workflow};
 use kube::{Api, ResourceExt as _};
 
+use super::recent::Basis;
 use crate::controllers::{Context, Error, reports::store_request};
 
 /// What is known about a verification request.
@@ -40,6 +42,20 @@ pub(super) async fn tools(
         }
     }
     Ok(tools)
+}
+
+/// What decides the workflow's plan and the objects around it.
+pub(super) fn basis(
+    workflow: &Workflow,
+    context: &Context,
+    tools: &BTreeMap<String, ToolCode>,
+) -> Result<Basis, Error> {
+    let code: Vec<_> = tools.iter().map(|(name, tool)| (name, tool.function.digest(), tool.limits)).collect();
+    Ok(Basis {
+        generation: workflow.metadata.generation,
+        tools: Digest::of_json(&code)?,
+        bundle: Digest::of(context.bundle().as_bytes()),
+    })
 }
 
 /// What is known about each request of a workflow. Those without a report are put into the queue.

@@ -25,7 +25,7 @@ use crate::{
     labels,
 };
 
-/// Stores the plan, applies what serves it and asks the executors how far they are.
+/// Stores the plan and applies what serves it.
 pub(super) async fn roll_out(
     workflow: &Workflow,
     context: &Context,
@@ -44,30 +44,45 @@ pub(super) async fn roll_out(
         rollout: Rollout::Announced,
         replicas: None,
     };
-    let executor = match workflow.spec.serving.mode {
-        ServingMode::Shared => labels::SHARED.to_owned(),
-        ServingMode::Dedicated => workflow.name_any(),
-    };
     if is_taken(workflow, context, &namespace).await? {
         planned.rollout = Rollout::ServiceTaken;
         return Ok(planned);
     }
-    apply::apply(&context.client, &namespace, &service(workflow, &executor)).await?;
+    apply::apply(&context.client, &namespace, &service(workflow, &executor_label(workflow))).await?;
     serve_alone_or_not(workflow, context, &namespace, &mut planned).await?;
     if workflow.spec.serving.replicas == Some(0) {
         planned.rollout = Rollout::ScaledToZero;
         return Ok(planned);
     }
+    Ok(planned)
+}
+
+/// Asks the executors how far they have come with a plan that was applied.
+pub(super) async fn ask(
+    workflow: &Workflow,
+    context: &Context,
+    mut planned: Planned,
+) -> Result<Planned, Error> {
     // Executors learn of a plan from the status. Before it is written there is nothing to ask them.
     let told = workflow.status.as_ref().and_then(|status| status.plan_hash.as_ref());
-    if told == Some(&digest.to_string()) {
-        let serving = context.probe.serving(context, &namespace, &executor).await?;
+    let waits = !matches!(planned.rollout, Rollout::ServiceTaken | Rollout::ScaledToZero);
+    if waits && told == Some(&planned.plan.to_string()) {
+        let namespace = workflow.namespace().unwrap_or_default();
+        let serving = context.probe.serving(context, &namespace, &executor_label(workflow)).await?;
         planned.rollout = Rollout::Told {
-            uptake: serving.uptake(&workflow.name_any(), digest),
+            uptake: serving.uptake(&workflow.name_any(), planned.plan),
             trouble: serving.trouble.clone(),
         };
     }
     Ok(planned)
+}
+
+/// The label of the executor that serves a workflow.
+fn executor_label(workflow: &Workflow) -> String {
+    match workflow.spec.serving.mode {
+        ServingMode::Shared => labels::SHARED.to_owned(),
+        ServingMode::Dedicated => workflow.name_any(),
+    }
 }
 
 /// What the workflow is expected to do; unknown while a step of it was never measured.
