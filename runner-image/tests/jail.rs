@@ -73,7 +73,9 @@ async fn deep_recursion_ends_the_call() {
     let source = "def f(x):\n    return f(x + 1)\ndef run(i):\n    return f(0)\n";
     refused(source, "Raised", &["RecursionError", "line 2, in f"]).await;
     let source = "import sys\nsys.setrecursionlimit(10**9)\ndef f(x):\n    return f(x + 1)\ndef run(i):\n    return f(0)\n";
-    let error = hostile(source).await.expect_err("it must fail");
+    let small = Limits { memory_mib: 64, ..limits() };
+    let outcome = hostile_with(&python(source), small, json!(null), Duration::from_secs(30)).await;
+    let error = outcome.expect_err("it must fail");
     // CPython 3.11 itself says `SystemError` when it runs out of memory at a bad moment.
     assert!(["OutOfMemory", "WorkerDied", "Raised"].contains(&error.reason()), "{error}");
     let source = "def run(i):\n    x = []\n    for _ in range(100000):\n        x = [x]\n    return x\n";

@@ -14,7 +14,7 @@ use libc::{RLIMIT_AS, RLIMIT_CORE, RLIMIT_FSIZE, RLIMIT_NOFILE, RLIMIT_NPROC, c_
 use tempfile::TempDir;
 
 use super::{
-    Child, Jail, JailError,
+    Child, Forks, Jail, JailError,
     files::{Files, Right},
     process::{self, Order, c_string, spawn_error},
     shell::TOOLS,
@@ -62,6 +62,8 @@ pub(crate) struct ShellProcess {
     pub(crate) input: OwnedFd,
     pub(crate) output: OwnedFd,
     pub(crate) errors: OwnedFd,
+    /// The limit on its processes.
+    pub(crate) forks: Forks,
     pub(crate) scratch: Scratch,
 }
 
@@ -112,14 +114,12 @@ impl Jail {
             limits: limits_of(limits, &[(RLIMIT_NOFILE, DESCRIPTORS), (RLIMIT_FSIZE, 0), (RLIMIT_NPROC, 0)]),
             files: files.as_ref(),
             calls: &self.python_calls,
+            gate: None,
         })?;
         Ok(PythonProcess { child, socket, printed })
     }
 
     /// Starts a shell that runs `script` in a new folder beneath `scratch`. Blocks for some milliseconds.
-    ///
-    /// Its processes are not limited by the kernel, whose limit counts all of a user on the whole node: whoever
-    /// watches the process counts them.
     pub(crate) fn start_shell(
         &self,
         script: &str,
@@ -157,6 +157,8 @@ impl Jail {
         for argument in ["--noprofile", "--norc", if only_parse { "-n" } else { "+n" }, SCRIPT] {
             arguments.push(c_string(argument.as_bytes())?);
         }
+        let (gate, far) = UnixStream::pair().map_err(spawn_error)?;
+        let far = OwnedFd::from(far);
         let child = process::start(&Order {
             program: &shell.program,
             arguments,
@@ -172,8 +174,10 @@ impl Jail {
             ),
             files: files.as_ref(),
             calls: &self.shell_calls,
+            gate: Some((&far, &self.shell_gate)),
         })?;
-        Ok(ShellProcess { child, input, output, errors, scratch: Scratch(scratch) })
+        let forks = Forks::attend(&gate, child.pid())?;
+        Ok(ShellProcess { child, input, output, errors, forks, scratch: Scratch(scratch) })
     }
 }
 

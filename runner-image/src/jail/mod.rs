@@ -19,6 +19,7 @@ mod child;
 mod elf;
 mod error;
 mod files;
+mod forks;
 mod interpreter;
 mod launch;
 mod process;
@@ -33,6 +34,7 @@ use dise_core::function::Limits;
 pub use error::JailError;
 
 pub(crate) use child::{Child, Exit, peak_memory_kib};
+pub(crate) use forks::{Forks, MOST_TASKS};
 pub(crate) use launch::{Harness, PythonProcess, ShellProcess};
 pub(crate) use spawner::Spawner;
 
@@ -53,6 +55,7 @@ pub(crate) struct Jail {
     python_calls: Vec<BpfProgram>,
     shell: Option<Shell>,
     shell_calls: Vec<BpfProgram>,
+    shell_gate: BpfProgram,
     allow_missing_landlock: bool,
 }
 
@@ -78,6 +81,7 @@ impl Jail {
             python_calls: syscalls::python()?,
             shell: Shell::discover()?,
             shell_calls: syscalls::shell()?,
+            shell_gate: forks::filter()?,
             allow_missing_landlock,
         }))
     }

@@ -16,14 +16,16 @@ use std::{
 use libc::{c_char, c_int, c_long, c_uint, pid_t, rlim_t};
 use seccompiler::BpfProgram;
 
-use super::{Child, JailError, child::last_error, files::Files};
+use super::{Child, JailError, child::last_error, files::Files, forks};
 
 /// Where the executable is in the child. At or above the child's limit on descriptors, so that the process can
 /// make no other descriptor with this number, and with that no other exec.
 pub(super) const EXEC_FD: RawFd = 64;
 const REPORT_FD: RawFd = EXEC_FD + 1;
+const GATE_FD: RawFd = EXEC_FD + 2;
+const RULESET_FD: RawFd = EXEC_FD + 3;
 /// The lowest number of a descriptor that is carried over the fork, clear of all the targets.
-const CARRIED: RawFd = REPORT_FD + 1;
+const CARRIED: RawFd = EXEC_FD + 4;
 
 /// An executable, held open.
 #[derive(Debug)]
@@ -55,6 +57,8 @@ pub(super) struct Order<'a> {
     pub(super) limits: Vec<(c_uint, rlim_t)>,
     pub(super) files: Option<&'a Files>,
     pub(super) calls: &'a [BpfProgram],
+    /// Where to send the listener of this filter, which is set before `calls`.
+    pub(super) gate: Option<(&'a OwnedFd, &'a BpfProgram)>,
 }
 
 /// All that the child needs, laid out so that it need not allocate.
@@ -63,6 +67,7 @@ struct Prepared {
     executable: RawFd,
     report: RawFd,
     ruleset: Option<RawFd>,
+    gate: Option<(RawFd, libc::sock_fprog)>,
     carried: Vec<RawFd>,
     folder: CString,
     limits: Vec<(c_uint, libc::rlimit)>,
@@ -75,7 +80,7 @@ struct Prepared {
 type Failure = (usize, c_int);
 
 /// The layers, in the order in which they are set, each with what to do when it cannot be.
-const STEPS: [(&str, &str); 9] = [
+const STEPS: [(&str, &str); 10] = [
     ("session", "this is a fault of DiSE, please report it"),
     ("death with the supervisor", "check that the container's seccomp profile allows prctl"),
     ("working folder", "check that the scratch folder exists and is writable"),
@@ -83,6 +88,10 @@ const STEPS: [(&str, &str); 9] = [
     ("resource limits", "check that no lower hard limit is set for the container"),
     ("no_new_privs", "check that the container's seccomp profile allows prctl"),
     ("Landlock", "check that the container's seccomp profile allows landlock_restrict_self"),
+    (
+        "fork limit",
+        "check that the kernel is 5.5 or later and no other seccomp listener is set for the container",
+    ),
     ("seccomp", "check that the kernel has CONFIG_SECCOMP_FILTER and the container's profile allows seccomp"),
     ("exec", "check that the interpreter and its dynamic loader can be executed and memoryMib is 32 or more"),
 ];
@@ -94,25 +103,30 @@ const STEPS: [(&str, &str); 9] = [
 /// The fork failed, or the first layer that could not be set.
 pub(super) fn start(order: &Order<'_>) -> Result<Child, JailError> {
     let (mut report, report_writer) = pipe().map_err(spawn_error)?;
-    let carried: Vec<OwnedFd> = order
-        .descriptors
-        .iter()
-        .map(|descriptor| carry(descriptor.as_raw_fd()))
-        .chain([carry(report_writer.as_raw_fd()), carry(order.program.file.as_raw_fd())])
-        .chain(order.files.map(|files| carry(files.descriptor())))
-        .collect::<io::Result<_>>()
-        .map_err(spawn_error)?;
+    let carry_all = || -> io::Result<_> {
+        let descriptors: Vec<_> =
+            order.descriptors.iter().map(|fd| carry(fd.as_raw_fd())).collect::<Result<_, _>>()?;
+        Ok((
+            descriptors,
+            carry(report_writer.as_raw_fd())?,
+            carry(order.program.file.as_raw_fd())?,
+            order.files.map(|files| carry(files.descriptor())).transpose()?,
+            order.gate.map(|(gate, _)| carry(gate.as_raw_fd())).transpose()?,
+        ))
+    };
+    let carried = carry_all().map_err(spawn_error)?;
     drop(report_writer);
 
-    let count = order.descriptors.len();
     let path = c_string(order.program.path.as_os_str().as_bytes())?;
+    let gate = carried.4.as_ref().zip(order.gate);
     let prepared = Prepared {
         // SAFETY: getpid has no preconditions.
         parent: unsafe { libc::getpid() },
-        carried: carried[..count].iter().map(AsRawFd::as_raw_fd).collect(),
-        report: carried[count].as_raw_fd(),
-        executable: carried[count + 1].as_raw_fd(),
-        ruleset: carried.get(count + 2).map(AsRawFd::as_raw_fd),
+        carried: carried.0.iter().map(AsRawFd::as_raw_fd).collect(),
+        report: carried.1.as_raw_fd(),
+        executable: carried.2.as_raw_fd(),
+        ruleset: carried.3.as_ref().map(AsRawFd::as_raw_fd),
+        gate: gate.map(|(gate, (_, filter))| Ok((gate.as_raw_fd(), program(filter)?))).transpose()?,
         folder: c_string(order.folder.as_os_str().as_bytes())?,
         limits: order.limits.iter().map(|&(which, most)| (which, at_most(which, most))).collect(),
         calls: order.calls.iter().map(program).collect::<Result<_, _>>()?,
@@ -194,19 +208,42 @@ unsafe fn set_layers(prepared: &Prepared) -> Failure {
         }
         step!(5, libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
         if prepared.ruleset.is_some() {
-            step!(6, libc::syscall(libc::SYS_landlock_restrict_self, CARRIED, 0));
-            libc::close(CARRIED);
+            step!(6, libc::syscall(libc::SYS_landlock_restrict_self, RULESET_FD, 0));
+            libc::close(RULESET_FD);
+        }
+        if let Some((_, filter)) = &prepared.gate
+            && let Err(errno) = set_gate(filter)
+        {
+            return (7, errno);
         }
         for program in &prepared.calls {
             step!(
-                7,
+                8,
                 libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, ptr::from_ref(program))
             );
         }
         let (argv, envp) = (prepared.argv.as_ptr(), prepared.envp.as_ptr());
-        step!(8, libc::syscall(libc::SYS_execveat, EXEC_FD, c"".as_ptr(), argv, envp, libc::AT_EMPTY_PATH));
+        step!(9, libc::syscall(libc::SYS_execveat, EXEC_FD, c"".as_ptr(), argv, envp, libc::AT_EMPTY_PATH));
     }
-    (8, 0)
+    (9, 0)
+}
+
+/// Makes forks wait for the supervisor and sends it the listener.
+///
+/// # Safety
+/// As [`set_layers`].
+unsafe fn set_gate(filter: &libc::sock_fprog) -> Result<(), c_int> {
+    // SAFETY: system calls alone; the filter lives in the caller's `prepared`.
+    unsafe {
+        let flag = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
+        let listener =
+            libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flag, ptr::from_ref(filter));
+        let Ok(listener @ 0..) = RawFd::try_from(listener) else { return Err(last_error()) };
+        forks::send(GATE_FD, listener)?;
+        libc::close(listener);
+        libc::close(GATE_FD);
+    }
+    Ok(())
 }
 
 /// Puts every descriptor at its place and closes all others.
@@ -215,8 +252,7 @@ unsafe fn set_layers(prepared: &Prepared) -> Failure {
 /// As [`set_layers`].
 unsafe fn move_descriptors(prepared: &Prepared) -> Result<(), c_int> {
     let check = |result: c_int| if result == -1 { Err(last_error()) } else { Ok(()) };
-    // SAFETY: system calls alone; all sources lie at or above CARRIED and the targets below, save the ruleset's,
-    // which goes last, when the others have been moved.
+    // SAFETY: system calls alone; all sources lie at or above CARRIED and all targets below.
     unsafe {
         let mut count = 0;
         for &source in &prepared.carried {
@@ -225,15 +261,16 @@ unsafe fn move_descriptors(prepared: &Prepared) -> Result<(), c_int> {
         }
         check(libc::dup3(prepared.executable, EXEC_FD, libc::O_CLOEXEC))?;
         check(libc::dup3(prepared.report, REPORT_FD, libc::O_CLOEXEC))?;
-        let mut kept = REPORT_FD;
-        if let Some(ruleset) = prepared.ruleset {
-            kept = CARRIED;
-            if ruleset != CARRIED {
-                check(libc::dup3(ruleset, CARRIED, libc::O_CLOEXEC))?;
+        for (source, target) in
+            [(prepared.gate.as_ref().map(|gate| gate.0), GATE_FD), (prepared.ruleset, RULESET_FD)]
+        {
+            match source {
+                Some(source) => check(libc::dup3(source, target, libc::O_CLOEXEC))?,
+                None => drop(libc::close(target)),
             }
         }
         close_range(count, EXEC_FD - 1);
-        close_range(kept + 1, RawFd::MAX);
+        close_range(CARRIED, RawFd::MAX);
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Scripts: one process per call, JSON in on standard input, JSON out on standard output.
 
 use std::{
-    fs, io,
+    io,
     os::fd::OwnedFd,
     sync::Arc,
     time::{Duration, Instant},
@@ -18,12 +18,10 @@ use super::{
     shared::Shared,
     tail::Tail,
 };
-use crate::jail::{Exit, JailError, ShellProcess};
+use crate::jail::{Exit, Forks, JailError, MOST_TASKS, ShellProcess};
 
-/// Processes of one script at a time.
-const MOST_PROCESSES: usize = 64;
-/// How often they are counted.
-const COUNTED_EVERY: Duration = Duration::from_millis(10);
+/// How often to look whether a fork was refused.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// Runs a script, or only parses it when there is no input.
 pub(super) async fn run(
@@ -57,11 +55,11 @@ async fn run_to_end(
         jail.start_shell(&source.function().source, only_parse, &limits, &scratch)
     };
     let process = shared.spawner.run(start).await?;
-    let ShellProcess { child, input: stdin, output, errors, scratch } = process;
+    let ShellProcess { child, input: stdin, output, errors, forks, scratch } = process;
     let mut watch = Watch::new(output, errors, limits).map_err(spawn_error)?;
     let feed = feed(stdin, input.unwrap_or_default());
     let outcome = tokio::select! {
-        outcome = async { tokio::join!(feed, watch.run(child.pid())).1 } => outcome,
+        outcome = async { tokio::join!(feed, watch.run(&forks)).1 } => outcome,
         () = time::sleep_until(deadline.into()) => Err(CallError::Deadline { seconds: since.elapsed().as_secs_f64() }),
     };
     // Whatever is left running has closed its output, and nobody waits for it.
@@ -99,8 +97,8 @@ impl Watch {
     }
 
     /// Reads until both outputs are closed or a limit is exceeded.
-    async fn run(&mut self, leader: i32) -> Result<(), CallError> {
-        let mut ticks = time::interval(COUNTED_EVERY);
+    async fn run(&mut self, forks: &Forks) -> Result<(), CallError> {
+        let mut ticks = time::interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
         let (mut chunk, mut error_chunk) = (vec![0; 16 << 10], vec![0; 4 << 10]);
         while self.stdout.is_some() || self.stderr.is_some() {
@@ -108,9 +106,9 @@ impl Watch {
                 read = read(&mut self.stdout, &mut chunk) => self.output.extend(&chunk[..read]),
                 read = read(&mut self.stderr, &mut error_chunk) => self.printed.push(&error_chunk[..read]),
                 _ = ticks.tick() => {
-                    if processes_of(leader) > MOST_PROCESSES {
+                    if forks.were_refused() {
                         return Err(CallError::Forbidden {
-                            message: format!("the script started more than {MOST_PROCESSES} processes"),
+                            message: format!("the script started more than {MOST_TASKS} processes"),
                             traceback: String::new(),
                         });
                     }
@@ -202,19 +200,6 @@ async fn read(pipe: &mut Option<pipe::Receiver>, buffer: &mut [u8]) -> usize {
         *pipe = None;
         return 0;
     }
-}
-
-/// Counts the processes of a session. The filter keeps them from leaving it.
-fn processes_of(session: i32) -> usize {
-    let Ok(processes) = fs::read_dir("/proc") else { return 0 };
-    processes.flatten().filter(|process| session_of(process) == Some(session)).count()
-}
-
-fn session_of(process: &fs::DirEntry) -> Option<i32> {
-    process.file_name().to_str()?.parse::<u32>().ok()?;
-    let stat = fs::read_to_string(process.path().join("stat")).ok()?;
-    // `pid (name) state parent group session …`, and the name may contain anything.
-    stat.rsplit_once(')')?.1.split_whitespace().nth(3)?.parse().ok()
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is a function for map_err")]
