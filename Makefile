@@ -2,7 +2,6 @@
 SHELL := /bin/bash
 export DISE_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/dise
 export CARGO_TARGET_DIR ?= $(DISE_CACHE)/cargo-target
-export KUBECONFIG ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test up down kubeconfig deploy example bench lint unit generate

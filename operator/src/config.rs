@@ -54,6 +54,10 @@ pub struct Settings {
     /// Runtime class of all runner pods, such as gVisor's or Kata's. A cluster without it runs none of them.
     #[arg(long, env = "DISE_RUNTIME_CLASS")]
     pub runtime_class: Option<String>,
+    /// Lets runner pods start where the kernel has no Landlock, as under gVisor: functions are then kept from files by
+    /// seccomp and by what is in the image alone.
+    #[arg(long, env = "DISE_ALLOW_MISSING_LANDLOCK", default_value_t = false)]
+    pub allow_missing_landlock: bool,
     /// Node selector of runner pods, as JSON.
     #[arg(long, env = "DISE_NODE_SELECTOR", default_value = "{}", value_parser = json::<NodeSelector>)]
     pub node_selector: NodeSelector,

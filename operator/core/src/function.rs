@@ -62,6 +62,16 @@ pub struct Limits {
     pub printed_bytes: u32,
 }
 
+impl Limits {
+    /// No limit at all, to be lowered by what does limit.
+    pub const NONE: Self = Self {
+        timeout_seconds: u32::MAX,
+        memory_mib: u32::MAX,
+        output_bytes: u32::MAX,
+        printed_bytes: u32::MAX,
+    };
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self { timeout_seconds: 30, memory_mib: 256, output_bytes: 4 << 20, printed_bytes: 1 << 20 }

@@ -116,6 +116,11 @@ impl Runner<'_> {
                     ..EnvVarSource::default()
                 }),
             }))
+            .chain(self.settings.allow_missing_landlock.then(|| EnvVar {
+                name: "DISE_ALLOW_MISSING_LANDLOCK".to_owned(),
+                value: Some("true".to_owned()),
+                value_from: None,
+            }))
             .chain(self.env.iter().cloned())
             .collect()
     }

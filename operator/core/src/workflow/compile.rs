@@ -22,16 +22,25 @@ use super::{
 /// How many steps of a cycle a message names.
 const NAMED_STEPS: usize = 12;
 
+/// A Tool that exists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ToolState {
+    /// Its code passed its own examples.
+    Ready(ToolCode),
+    /// Its code did not, or not yet.
+    NotReady,
+}
+
 /// What a Tool brings to a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ToolCode {
     /// The code.
     pub function: Function,
-    /// What the tool allows one call to use; absent: whatever the step allows.
-    pub limits: Option<Limits>,
+    /// What the tool allows one call to use; a step that uses it allows no more.
+    pub limits: Limits,
 }
 
-/// Compiles a workflow. `tools` are the Tools that exist and hold code, by name.
+/// Compiles a workflow. `tools` are the Tools that exist, by name.
 ///
 /// What a definition leaves out: a step without input gets the workflow's input, a step without output schema may
 /// return anything, a step without options has one, `code`, that nobody wrote yet, and a workflow without result
@@ -39,7 +48,7 @@ pub struct ToolCode {
 ///
 /// # Errors
 /// Every fault of the definition, in the order in which an author would read over it.
-pub fn compile(definition: &Definition, tools: &BTreeMap<String, ToolCode>) -> Result<Compiled, Vec<Fault>> {
+pub fn compile(definition: &Definition, tools: &BTreeMap<String, ToolState>) -> Result<Compiled, Vec<Fault>> {
     let mut faults = Vec::new();
     if definition.steps.is_empty() {
         faults.push(Fault::new(

@@ -63,6 +63,8 @@ pub enum MissingCode {
     Unwritten,
     /// There is no Tool of this name.
     ToolNotFound(String),
+    /// The Tool of this name has not passed its own examples.
+    ToolNotReady(String),
 }
 
 /// An option that cannot be proven yet.
@@ -121,6 +123,7 @@ impl Missing {
         match self.code {
             MissingCode::Unwritten => "CodeMissing",
             MissingCode::ToolNotFound(_) => "ToolNotFound",
+            MissingCode::ToolNotReady(_) => "ToolNotReady",
         }
     }
 }
@@ -133,6 +136,9 @@ impl fmt::Display for Missing {
                 f.write_str("it has no code; give it a `function.source`, or a `tool` that holds it")
             }
             MissingCode::ToolNotFound(tool) => write!(f, "there is no Tool `{tool}` that holds code"),
+            MissingCode::ToolNotReady(tool) => {
+                write!(f, "Tool `{tool}` has not passed its own examples; see its condition Ready")
+            }
         }
     }
 }

@@ -31,7 +31,7 @@ mod template;
 mod text;
 mod types;
 
-pub use compile::{ToolCode, compile};
+pub use compile::{ToolCode, ToolState, compile};
 pub use compiled::{Compiled, CompiledOption, CompiledStep, Missing, MissingCode, Proven, Request, Unproven};
 pub use definition::{Code, Definition, OptionDefinition, StepDefinition};
 pub use expression::{EvaluationError, ExpressionError};

@@ -10,7 +10,7 @@ use crate::{
 };
 
 use super::{
-    compile::{ToolCode, compile_schema, compile_template, type_check},
+    compile::{ToolState, compile_schema, compile_template, type_check},
     compiled::{CompiledOption, CompiledStep, MissingCode},
     definition::{Code, OptionDefinition, StepDefinition},
     fault::{Fault, FaultReason},
@@ -35,8 +35,8 @@ pub(super) struct StepCheck<'c> {
     pub(super) input: &'c Type,
     /// The types of the outputs of all steps.
     pub(super) outputs: &'c BTreeMap<&'c str, Type>,
-    /// The tools that hold code.
-    pub(super) tools: &'c BTreeMap<String, ToolCode>,
+    /// The tools that exist.
+    pub(super) tools: &'c BTreeMap<String, ToolState>,
 }
 
 impl StepCheck<'_> {
@@ -108,7 +108,8 @@ impl StepCheck<'_> {
                 Code::Authored(function) => Ok(function.clone()),
                 Code::Missing => Err(MissingCode::Unwritten),
                 Code::Tool(tool) => match self.tools.get(tool) {
-                    Some(tool) => Ok(tool.function.clone()),
+                    Some(ToolState::Ready(tool)) => Ok(tool.function.clone()),
+                    Some(ToolState::NotReady) => Err(MissingCode::ToolNotReady(tool.clone())),
                     None => Err(MissingCode::ToolNotFound(tool.clone())),
                 },
             },
@@ -119,7 +120,10 @@ impl StepCheck<'_> {
     /// What the step allows, lowered by every tool that it uses.
     fn limits(&self, step: &StepDefinition) -> Limits {
         let tools = step.options.iter().filter_map(|option| match &option.code {
-            Code::Tool(tool) => self.tools.get(tool)?.limits,
+            Code::Tool(tool) => match self.tools.get(tool)? {
+                ToolState::Ready(tool) => Some(tool.limits),
+                ToolState::NotReady => None,
+            },
             Code::Authored(_) | Code::Missing => None,
         });
         tools.fold(step.limits, |a, b| Limits {

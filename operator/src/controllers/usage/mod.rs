@@ -27,6 +27,9 @@ use crate::{labels, store::Key};
 /// The field manager of an artifact's counts, apart from that of its proof, so that neither takes the other's fields.
 const FIELD_MANAGER: &str = "dise-operator-usage";
 
+/// A report that reached another replica wakes nobody here: all namespaces are looked at every so many intervals.
+const ALL_NAMESPACES_EVERY: u64 = 5;
+
 /// What workflows have executed since their first execution, as far as this process has read it.
 #[derive(Default)]
 pub struct Usage(Mutex<HashMap<(String, String), WorkflowUsage>>);
@@ -63,6 +66,7 @@ pub async fn run(context: &Context) {
             BTreeSet::new()
         }
     };
+    let mut ticks = 0_u64;
     let mut tick = tokio::time::interval(interval);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -72,15 +76,28 @@ pub async fn run(context: &Context) {
                 Err(RecvError::Lagged(_)) => due.extend(namespaces(context).await.unwrap_or_default()),
                 Err(RecvError::Closed) => return,
             },
-            _ = tick.tick() => for namespace in std::mem::take(&mut due) {
-                if let Err(fault) = update(context, &namespace).await {
-                    tracing::warn!(namespace, %fault, "cannot bring usage up to date; trying again");
-                    context.metrics.error("Usage", fault.label());
-                    due.insert(namespace);
+            _ = tick.tick() => {
+                ticks += 1;
+                if ticks.is_multiple_of(ALL_NAMESPACES_EVERY) {
+                    due.extend(namespaces(context).await.unwrap_or_default());
                 }
-            },
+                due = update_all(context, due).await;
+            }
         }
     }
+}
+
+/// Returns the namespaces that have to be tried again.
+async fn update_all(context: &Context, namespaces: BTreeSet<String>) -> BTreeSet<String> {
+    let mut failed = BTreeSet::new();
+    for namespace in namespaces {
+        if let Err(fault) = update(context, &namespace).await {
+            tracing::warn!(namespace, %fault, "cannot bring usage up to date; trying again");
+            context.metrics.error("Usage", fault.label());
+            failed.insert(namespace);
+        }
+    }
+    failed
 }
 
 async fn namespaces(context: &Context) -> Result<BTreeSet<String>, Error> {

@@ -53,21 +53,15 @@ pub(super) async fn record(
         if known.is_none() {
             let active = !named.iter().any(|named| named.passed.step == option.step);
             let artifact = artifact(workflow, &option, &name, generation, active);
-            create(context, &namespace, &artifact, &option).await?;
+            create(context, &namespace, &artifact).await?;
         }
         named.push(Named { passed: option, artifact: name, generation });
     }
     Ok(named)
 }
 
-async fn create(
-    context: &Context,
-    namespace: &str,
-    artifact: &Artifact,
-    option: &Passed,
-) -> Result<(), Error> {
+async fn create(context: &Context, namespace: &str, artifact: &Artifact) -> Result<(), Error> {
     // The bucket first: what is in the cluster can be rebuilt from it, and not the other way round.
-    context.store.put_blob(namespace, option.function.content().into()).await?;
     context.store.put(&Key::artifact(namespace, &artifact.name_any()), artifact).await?;
     let applied =
         apply::apply(&context.client, namespace, &Artifact { status: None, ..artifact.clone() }).await?;

@@ -7,10 +7,11 @@ use std::{
 
 use dise_core::{
     digest::Digest,
+    function::Limits,
     verification::VerificationReport,
-    workflow::{Compiled, Request, ToolCode},
+    workflow::{Compiled, Request, ToolCode, ToolState},
 };
-use dise_crds::{Tool, Workflow};
+use dise_crds::{Tool, Workflow, conditions};
 use kube::{Api, ResourceExt as _};
 
 use super::recent::Basis;
@@ -25,32 +26,54 @@ pub(super) enum Proof {
     Pending(String),
 }
 
-/// The code of the tools that a workflow refers to and that exist.
+/// The tools that a workflow refers to and that exist.
 pub(super) async fn tools(
     workflow: &Workflow,
     context: &Context,
-) -> Result<BTreeMap<String, ToolCode>, Error> {
+) -> Result<BTreeMap<String, ToolState>, Error> {
     let options = workflow.spec.steps.iter().flat_map(|step| &step.options);
     let names: BTreeSet<&String> = options.filter_map(|option| option.tool.as_ref()).collect();
     let api: Api<Tool> = Api::namespaced(context.client.clone(), &workflow.namespace().unwrap_or_default());
     let mut tools = BTreeMap::new();
     for name in names {
-        let Some(tool) = api.get_opt(name).await? else { continue };
-        if let Some(function) = tool.spec.function() {
-            let limits = tool.spec.constraints.as_ref().map(|_| tool.spec.limits());
-            tools.insert(name.clone(), ToolCode { function, limits });
+        if let Some(tool) = api.get_opt(name).await? {
+            tools.insert(name.clone(), state(&tool));
         }
     }
     Ok(tools)
+}
+
+/// A tool is ready when the code that it has now has passed its examples.
+fn state(tool: &Tool) -> ToolState {
+    let conditions = tool.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let proven = conditions::find_condition(conditions, conditions::READY)
+        .is_some_and(|ready| ready.status == "True" && ready.observed_generation == tool.metadata.generation);
+    match tool.spec.function() {
+        Some(function) if proven => {
+            let limits = tool
+                .spec
+                .constraints
+                .as_ref()
+                .map_or(Limits::NONE, |constraints| constraints.tighten(Limits::NONE));
+            ToolState::Ready(ToolCode { function, limits })
+        }
+        _ => ToolState::NotReady,
+    }
 }
 
 /// What decides the workflow's plan and the objects around it.
 pub(super) fn basis(
     workflow: &Workflow,
     context: &Context,
-    tools: &BTreeMap<String, ToolCode>,
+    tools: &BTreeMap<String, ToolState>,
 ) -> Result<Basis, Error> {
-    let code: Vec<_> = tools.iter().map(|(name, tool)| (name, tool.function.digest(), tool.limits)).collect();
+    let code: Vec<_> = tools
+        .iter()
+        .map(|(name, tool)| match tool {
+            ToolState::Ready(code) => (name, Some((code.function.digest(), code.limits))),
+            ToolState::NotReady => (name, None),
+        })
+        .collect();
     Ok(Basis {
         generation: workflow.metadata.generation,
         tools: Digest::of_json(&code)?,
@@ -85,4 +108,40 @@ pub(super) async fn proofs<'c>(
         proofs.push((request, proof));
     }
     Ok(proofs)
+}
+
+#[cfg(test)]
+mod tests {
+    use dise_crds::{Constraints, Script, ToolSpec, ToolStatus, ToolType};
+    use jiff::Timestamp;
+
+    use super::*;
+
+    fn tool(generation: i64, ready: bool) -> Tool {
+        let spec = ToolSpec {
+            type_: ToolType::PythonFunction,
+            python_function: Some(Script { source: "def run(x): return x".into() }),
+            constraints: Some(Constraints { timeout_seconds: Some(5), memory_mib: None }),
+            ..ToolSpec::default()
+        };
+        let condition =
+            conditions::condition(conditions::READY, ready, "R", "", Some(1), Timestamp::UNIX_EPOCH);
+        let mut tool = Tool::new("t", spec);
+        tool.metadata.generation = Some(generation);
+        tool.status = Some(ToolStatus { conditions: vec![condition], ..ToolStatus::default() });
+        tool
+    }
+
+    #[test]
+    fn uses_only_code_that_passed_as_it_is_now() {
+        assert!(matches!(state(&tool(1, true)), ToolState::Ready(_)));
+        assert_eq!(state(&tool(1, false)), ToolState::NotReady);
+        assert_eq!(state(&tool(2, true)), ToolState::NotReady);
+    }
+
+    #[test]
+    fn limits_only_what_a_tool_limits() {
+        let ToolState::Ready(code) = state(&tool(1, true)) else { panic!("not ready") };
+        assert_eq!(code.limits, Limits { timeout_seconds: 5, ..Limits::NONE });
+    }
 }

@@ -36,6 +36,10 @@ pub(super) async fn roll_out(
     let proven: Vec<Proven> = named.iter().map(proven).collect();
     // Every step was just found to have a proven option.
     let plan = compiled.plan(&proven).map_err(|fault| Error::Plan(fault.to_string()))?;
+    // Written at every full pass, so that a bucket that was lost fills again.
+    for option in named {
+        context.store.put_blob(&namespace, option.passed.function.content().into()).await?;
+    }
     let digest = context.store.put_blob(&namespace, canonical_json(&plan)?.into()).await?;
     let mut planned = Planned {
         plan: digest,

@@ -294,12 +294,20 @@ fn orders_steps_by_what_they_read_and_then_by_author() {
 fn tells_a_missing_tool_from_a_mistake() {
     let mut definition = triage();
     definition.steps[0].options =
-        ["here", "gone"].map(|tool| option(tool, Code::Tool(tool.to_owned()))).to_vec();
+        ["here", "gone", "broken"].map(|tool| option(tool, Code::Tool(tool.to_owned()))).to_vec();
     let limits = Limits { timeout_seconds: 3, memory_mib: 1024, ..Limits::default() };
-    let tool = ToolCode { function: function("tool"), limits: Some(limits) };
-    let compiled = compile(&definition, &BTreeMap::from([("here".to_owned(), tool)])).unwrap();
+    let tool = ToolState::Ready(ToolCode { function: function("tool"), limits });
+    let tools = BTreeMap::from([("here".to_owned(), tool), ("broken".to_owned(), ToolState::NotReady)]);
+    let compiled = compile(&definition, &tools).unwrap();
     let missing: Vec<String> = compiled.missing().map(|it| format!("{} {it}", it.reason())).collect();
-    assert_eq!(missing, ["ToolNotFound step clean, option gone: there is no Tool `gone` that holds code"]);
+    let not_ready = "Tool `broken` has not passed its own examples; see its condition Ready";
+    assert_eq!(
+        missing,
+        [
+            "ToolNotFound step clean, option gone: there is no Tool `gone` that holds code".to_owned(),
+            format!("ToolNotReady step clean, option broken: {not_ready}"),
+        ]
+    );
     let request = compiled.requests().next().unwrap();
     assert_eq!((request.option, request.request.function), ("here", function("tool")));
     assert_eq!(request.request.limits, Limits { timeout_seconds: 3, ..Limits::default() });
