@@ -96,6 +96,9 @@ kubeAPIBurst: 400
 imageGCHighThresholdPercent: 100
 imageGCLowThresholdPercent: 99
 evictionHard: {nodefs.available: 1Mi, imagefs.available: 1Mi, memory.available: 10Mi}
+# Tests kill containers on purpose; the usual minutes of CrashLoopBackOff would only make them slow.
+featureGates: {KubeletCrashLoopBackOffMax: true}
+crashLoopBackOff: {maxContainerRestartPeriod: 1s}
 Y
 }
 
