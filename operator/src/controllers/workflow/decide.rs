@@ -101,6 +101,8 @@ pub(super) enum Outcome {
     Verifying(Vec<Unproven>),
     /// A step has no option that passed.
     Refuted(Vec<Unproven>),
+    /// The object store does not answer, so that a change cannot be taken up.
+    StoreUnavailable,
     /// There is a plan.
     Planned(Box<Planned>),
 }

@@ -41,13 +41,16 @@ pub async fn reconcile(workflow: Arc<Workflow>, context: Arc<Context>) -> Result
         context.verifications.retain(&namespace, &owner(&workflow), &BTreeSet::new());
         return Ok(Action::await_change());
     }
-    let (outcome, full) = advance(&workflow, &context).await?;
-    let usage = context.usage.of(&namespace, &workflow.name_any());
-    let wanted = status::status(&workflow, &outcome, usage.as_ref(), Timestamp::now());
-    let changed = apply::apply_status(&context.client, &*workflow, workflow.status.as_ref(), &wanted).await?;
-    if changed {
-        tell(&workflow, &context, &wanted).await;
-    }
+    let (outcome, full) = match advance(&workflow, &context).await {
+        Err(fault @ Error::Store(_)) => {
+            if status::awaits_change(&workflow) {
+                write_status(&workflow, &context, &Outcome::StoreUnavailable).await?;
+            }
+            return Err(fault);
+        }
+        other => other?,
+    };
+    write_status(&workflow, &context, &outcome).await?;
     if super::executor::needs_pods(&workflow) {
         context.signals.executors();
     }
@@ -55,6 +58,15 @@ pub async fn reconcile(workflow: Arc<Workflow>, context: Arc<Context>) -> Result
     let look_again = outcome.look_again(|| context.recent.ask_again(&uid));
     // What woke a pass that was not full may be a change that only a full one heals.
     Ok(Action::requeue(if full { look_again } else { look_again.min(recent::FRESH) }))
+}
+
+async fn write_status(workflow: &Workflow, context: &Context, outcome: &Outcome) -> Result<(), Error> {
+    let usage = context.usage.of(&workflow.namespace().unwrap_or_default(), &workflow.name_any());
+    let wanted = status::status(workflow, outcome, usage.as_ref(), Timestamp::now());
+    if apply::apply_status(&context.client, workflow, workflow.status.as_ref(), &wanted).await? {
+        tell(workflow, context, &wanted).await;
+    }
+    Ok(())
 }
 
 /// Returns also whether everything was looked at, or only the executors were asked.

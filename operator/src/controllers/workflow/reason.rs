@@ -14,6 +14,10 @@ pub const VERIFICATION_FAILED: &str = "VerificationFailed";
 pub const CODE_MISSING: &str = "CodeMissing";
 /// A Tool does not exist.
 pub const TOOL_NOT_FOUND: &str = "ToolNotFound";
+/// A Tool exists and has not passed its own examples.
+pub const TOOL_NOT_READY: &str = "ToolNotReady";
+/// The object store does not answer.
+pub const STORE_UNAVAILABLE: &str = "StoreUnavailable";
 /// A Service of that name belongs to somebody else.
 pub const SERVICE_NAME_TAKEN: &str = "ServiceNameTaken";
 /// The measured quality is below the workflow's goal.

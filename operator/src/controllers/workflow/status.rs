@@ -9,7 +9,9 @@ use dise_core::{
 };
 use dise_crds::{
     Bottleneck, StepState, StepStatus, Workflow, WorkflowStatus,
-    conditions::{READY, RECONCILING, STALLED, Status, VERIFIED, condition, remove_condition, set_condition},
+    conditions::{
+        READY, RECONCILING, STALLED, Status, VERIFIED, condition, is_true, remove_condition, set_condition,
+    },
     decimal::millis_of_micros,
 };
 use jiff::Timestamp;
@@ -56,6 +58,12 @@ pub(super) fn status(
     enforce_goal(&mut verdict, workflow, &status);
     set_conditions(&mut status, workflow, outcome, &verdict, now);
     status
+}
+
+/// Whether a workflow is not yet ready as it is declared now. One that is goes on serving whatever happens to the store.
+pub(super) fn awaits_change(workflow: &Workflow) -> bool {
+    let Some(status) = &workflow.status else { return true };
+    status.observed_generation != workflow.metadata.generation || !is_true(&status.conditions, READY)
 }
 
 fn describe_plan(status: &mut WorkflowStatus, workflow: &Workflow, planned: &Planned) {
@@ -124,7 +132,7 @@ fn steps(workflow: &Workflow, outcome: &Outcome, before: &[StepStatus]) -> Vec<S
                         step.state = StepState::Pending;
                     }
                 }
-                Outcome::Invalid(_) => {}
+                Outcome::Invalid(_) | Outcome::StoreUnavailable => {}
             }
             step
         })
@@ -158,6 +166,13 @@ fn verdict(workflow: &Workflow, outcome: &Outcome) -> Verdict {
                 stalled: true,
             }
         }
+        Outcome::StoreUnavailable => Verdict {
+            ready: false,
+            reason: reason::STORE_UNAVAILABLE,
+            message: "the object store does not answer; the operator's log says why, and it is tried again"
+                .to_owned(),
+            stalled: false,
+        },
         Outcome::Planned(planned) => rollout(workflow, planned),
     }
 }
@@ -258,7 +273,7 @@ fn set_conditions(
     let (verified, why) = match outcome {
         Outcome::Planned(_) => (Status::True, "every step has code that passed its examples and checks"),
         Outcome::Refuted(_) => (Status::False, "a step has no option that passed; see Ready"),
-        Outcome::Invalid(_) | Outcome::Missing(_) | Outcome::Verifying(_) => {
+        Outcome::Invalid(_) | Outcome::Missing(_) | Outcome::Verifying(_) | Outcome::StoreUnavailable => {
             (Status::Unknown, "not every step has been proven yet; see Ready")
         }
     };
@@ -279,10 +294,7 @@ fn set_conditions(
 #[cfg(test)]
 mod tests {
     use dise_core::digest::Digest;
-    use dise_crds::{
-        QualityGoal, Step, WorkflowSpec,
-        conditions::{find_condition, is_true},
-    };
+    use dise_crds::{QualityGoal, Step, WorkflowSpec, conditions::find_condition};
 
     use super::*;
     use crate::controllers::workflow::decide::Active;
@@ -367,6 +379,19 @@ mod tests {
         assert_eq!(message, "step clean: example 0: no (the last good plan goes on serving)");
         assert!(is_true(&status.conditions, STALLED));
         assert_eq!(status.steps[0].state, StepState::Failed);
+    }
+
+    #[test]
+    fn says_that_a_change_waits_for_the_store_and_leaves_alone_what_is_ready() {
+        let mut workflow = workflow();
+        assert!(awaits_change(&workflow));
+        workflow.status = Some(status(&workflow, &told(Uptake::Complete), None, NOW));
+        assert!(!awaits_change(&workflow));
+        workflow.metadata.generation = Some(4);
+        assert!(awaits_change(&workflow));
+        let status = status(&workflow, &Outcome::StoreUnavailable, None, NOW);
+        assert_eq!(ready(&status), ("False", reason::STORE_UNAVAILABLE));
+        assert!(is_true(&status.conditions, RECONCILING));
     }
 
     #[test]
