@@ -10,7 +10,7 @@ use std::{
 use kube::{Resource, runtime::reflector::ObjectRef};
 
 const FIRST: Duration = Duration::from_millis(500);
-const LONGEST: Duration = Duration::from_mins(2);
+const LONGEST: Duration = Duration::from_mins(1);
 
 /// Counts the failures in a row of each object.
 #[derive(Default)]
@@ -37,7 +37,7 @@ impl Backoff {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(&key(object));
     }
 
-    /// Doubles from half a second to two minutes; up to a fifth is taken off, so that objects that failed together
+    /// Doubles from half a second to a minute; up to a fifth is taken off, so that objects that failed together
     /// do not come back together.
     fn delay(&self, key: &str, count: u32) -> Duration {
         let full = FIRST.saturating_mul(2_u32.saturating_pow(count.saturating_sub(1).min(16))).min(LONGEST);
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_longer_each_time_and_never_longer_than_two_minutes() {
+    fn waits_longer_each_time_and_never_longer_than_a_minute() {
         let backoff = Backoff::default();
         let workflow = Workflow::new("w", WorkflowSpec::default());
         let delays: Vec<_> = (0..20).map(|_| backoff.failed(&workflow)).collect();
