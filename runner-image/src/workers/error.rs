@@ -47,14 +47,14 @@ pub enum CallError {
         mib: u32,
     },
     /// The result is too large.
-    #[error("the result is larger than {limit} bytes of JSON: return less, or raise outputBytes")]
+    #[error("the result is larger than {limit} bytes of JSON: return less")]
     OutputTooLarge {
         /// The limit in bytes.
         limit: u32,
     },
     /// The function printed too much.
     #[error(
-        "the function printed more than {limit} bytes: print less, or raise printedBytes{}",
+        "the function printed more than {limit} bytes: print less{}",
         tail(printed)
     )]
     PrintedTooMuch {
