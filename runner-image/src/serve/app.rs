@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use axum::{body::Body, http::Request};
+use axum::{
+    body::Body,
+    http::{Request, header},
+};
 use uuid::Uuid;
 
 use super::{
@@ -203,7 +206,8 @@ impl App {
         })?;
         let declared = axum::body::HttpBody::size_hint(request.body()).exact();
         let declared = declared.and_then(|length| usize::try_from(length).ok());
-        let content = body::read(request.into_body(), declared, self.body_bytes).await?;
+        let waits = request.headers().contains_key(header::EXPECT);
+        let content = body::read(request.into_body(), declared, waits, self.body_bytes).await?;
         let request = body::parse(&content)?;
         drop(content);
         let deadline = program.deadline(request.deadline_ms.map(|ms| Duration::from_millis(ms.into())));
