@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, Ordering::Relaxed},
     },
 };
 
@@ -14,6 +14,7 @@ use dise_core::{
     wire::{ServingReport, ServingState},
 };
 
+use super::admission::Load;
 use crate::{
     engine::Program,
     metrics::{Metrics, WorkflowSeries},
@@ -37,7 +38,7 @@ pub struct Entry {
     fault: Option<Fault>,
     series: Arc<WorkflowSeries>,
     /// Requests that are in the house.
-    load: Arc<AtomicUsize>,
+    load: Arc<Load>,
 }
 
 /// Why a plan could not be taken up.
@@ -179,7 +180,7 @@ impl Entry {
 
     /// The requests for this workflow that are in the house, whatever plan they run on.
     #[must_use]
-    pub fn load(&self) -> &Arc<AtomicUsize> {
+    pub fn load(&self) -> &Arc<Load> {
         &self.load
     }
 
