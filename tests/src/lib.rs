@@ -5,9 +5,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+pub mod direct;
 pub mod http;
 pub mod namespace;
+pub mod node;
+pub mod operator;
+pub mod spec;
 pub mod store;
+pub mod traffic;
 
 pub use namespace::Namespace;
 
