@@ -10,6 +10,10 @@ use serde_json::{Value, json};
 
 use crate::Namespace;
 
+/// A packet that nobody routes yet is lost, and so is all that follows it on the same connection.
+const CONNECTED: Duration = Duration::from_secs(2);
+const ANSWERED: Duration = Duration::from_mins(1);
+
 /// A client of a workflow's Service. This machine must be a node of the cluster.
 #[derive(Clone, Debug)]
 pub struct Direct {
@@ -50,7 +54,8 @@ impl Namespace {
 
     async fn direct_with(&self, workflow: &str, client: ClientBuilder) -> Direct {
         // A proxy of the environment does not reach into the cluster. Nothing is sent twice: what fails, counts.
-        let client = client.no_proxy().retry(reqwest::retry::never()).timeout(Duration::from_mins(1));
+        let client = client.no_proxy().retry(reqwest::retry::never());
+        let client = client.connect_timeout(CONNECTED).timeout(ANSWERED);
         let direct = Direct {
             client: client.build().unwrap(),
             url: self.address(workflow).await,

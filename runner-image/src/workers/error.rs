@@ -53,10 +53,7 @@ pub enum CallError {
         limit: u32,
     },
     /// The function printed too much.
-    #[error(
-        "the function printed more than {limit} bytes: print less{}",
-        tail(printed)
-    )]
+    #[error("the function printed more than {limit} bytes: print less{}", tail(printed))]
     PrintedTooMuch {
         /// The limit in bytes.
         limit: u32,
