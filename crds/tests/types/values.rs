@@ -104,8 +104,7 @@ fn a_complete_tool_survives() {
         "type": "BashScript", "description": "Echo.", "bashScript": {"source": "cat"}, "output": {"type": "object"},
         "examples": [{"input": 1, "output": 1}], "constraints": {"timeoutSeconds": 5, "memoryMib": 64},
     });
-    let status =
-        json!({"observedGeneration": 1, "conditions": conditions(), "digest": DIGEST, "artifact": "echo-1"});
+    let status = json!({"observedGeneration": 1, "conditions": conditions(), "digest": DIGEST});
     assert_survives::<Tool>(&object("Tool", &spec, &status));
 }
 
