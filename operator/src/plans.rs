@@ -85,10 +85,14 @@ fn keep_what_plans_need(workflow: &mut Workflow) {
 }
 
 fn list(workflows: &[Arc<Workflow>], namespace: &str, dedicated: Option<&str>) -> PlanList {
-    let wanted = |workflow: &Workflow| match (dedicated, workflow.spec.serving.mode) {
-        (Some(name), ServingMode::Dedicated) => workflow.name_any() == name,
-        (None, ServingMode::Shared) => true,
-        _ => false,
+    // While the mode changes, the former executor and the new one both have the workflow.
+    let wanted = |workflow: &Workflow| {
+        let now = workflow.status.as_ref().and_then(|status| status.serving_mode);
+        let has = |mode| workflow.spec.serving.mode == mode || now == Some(mode);
+        match dedicated {
+            Some(name) => has(ServingMode::Dedicated) && workflow.name_any() == name,
+            None => has(ServingMode::Shared),
+        }
     };
     let plans: BTreeMap<String, Digest> = workflows
         .iter()
@@ -143,6 +147,16 @@ mod tests {
     fn gives_a_dedicated_executor_its_own_workflow_alone() {
         assert_eq!(names(&list(&cluster(), "shop", Some("own"))), ["own"]);
         assert_eq!(names(&list(&cluster(), "shop", Some("one"))), [""; 0]);
+    }
+
+    #[test]
+    fn keeps_the_former_executor_supplied_while_the_mode_changes() {
+        let mut changing =
+            Arc::unwrap_or_clone(workflow("shop", "own", ServingMode::Dedicated, Some(Digest::of(b"p"))));
+        changing.status.as_mut().unwrap().serving_mode = Some(ServingMode::Shared);
+        let cluster = [Arc::new(changing)];
+        assert_eq!(names(&list(&cluster, "shop", None)), ["own"]);
+        assert_eq!(names(&list(&cluster, "shop", Some("own"))), ["own"]);
     }
 
     #[test]

@@ -2,9 +2,17 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
-use dise_tests::{Namespace, namespace::condition, store};
+use dise_tests::{
+    Namespace,
+    namespace::condition,
+    store,
+    traffic::{Traffic, expecting},
+};
 use kube::api::{DeleteParams, PostParams};
 use serde_json::{Value, json};
 
@@ -98,12 +106,12 @@ async fn an_unchanged_apply_changes_nothing() {
         // What the cluster itself still writes about new pods and finished Jobs settles first.
         let settled = || async {
             let before = versions(&space).await;
-            tokio::time::sleep(std::time::Duration::from_secs(4)).await;
+            tokio::time::sleep(Duration::from_secs(4)).await;
             (versions(&space).await == before).then_some(before)
         };
         let before = space.until("nothing changes any more", settled).await;
         space.apply("Workflow", "sum", &chain(10)).await;
-        tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+        tokio::time::sleep(Duration::from_secs(3)).await;
         assert_eq!(versions(&space).await, before);
     })
     .await;
@@ -306,14 +314,20 @@ async fn a_dedicated_workflow_has_its_own_pods_and_scales() {
         };
         assert_eq!(names(space.list("apps/v1 Deployment").await), ["sum-executor"]);
 
-        spec["serving"] = json!({"mode": "Shared"});
-        space.apply("Workflow", "sum", &spec).await;
-        space.ready("sum").await;
-        space
-            .until("only the shared executor is left", || async {
-                (names(space.list("apps/v1 Deployment").await) == ["dise-executor"]).then_some(())
-            })
-            .await;
+        let clients = [expecting(space.reconnecting("sum").await, json!({"n": 1}), json!({"sum": 12}))];
+        let traffic = Traffic::start(clients, Duration::from_millis(20));
+        for (mode, left) in [("Shared", "dise-executor"), ("Dedicated", "sum-executor")] {
+            spec["serving"] = json!({"mode": mode});
+            space.apply("Workflow", "sum", &spec).await;
+            space.ready("sum").await;
+            space
+                .until("only the new executor is left", || async {
+                    (names(space.list("apps/v1 Deployment").await) == [left]).then_some(())
+                })
+                .await;
+            assert_eq!(space.get("Workflow", "sum").await["status"]["servingMode"], mode);
+        }
+        traffic.stop().await.expect_all("clients while the executor changed", 100);
     })
     .await;
 }

@@ -6,6 +6,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::ServingMode;
 use crate::schema;
 
 /// What DiSE observed and measured about a workflow. A number that was not measured is absent.
@@ -53,6 +54,10 @@ pub struct WorkflowStatus {
     #[schemars(length(max = 64))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub steps: Vec<StepStatus>,
+    /// Whose executor pods have the workflow now. Differs from `serving.mode` while a change of it is under way: the former
+    /// executor goes on serving until the new one has taken over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serving_mode: Option<ServingMode>,
     /// Executor pods of the workflow's own Deployment; only with mode Dedicated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]

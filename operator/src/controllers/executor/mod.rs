@@ -68,6 +68,12 @@ pub fn needs_pods(workflow: &Workflow) -> bool {
     status.plan_hash.is_some() || ready.is_some_and(|ready| ready.reason == reason::VERIFYING)
 }
 
+/// Whether the shared executor has a workflow, if only until an executor of its own has taken over.
+fn is_shared(workflow: &Workflow) -> bool {
+    let now = workflow.status.as_ref().and_then(|status| status.serving_mode);
+    workflow.spec.serving.mode == ServingMode::Shared || now == Some(ServingMode::Shared)
+}
+
 /// Makes sure that runner pods can be started in a namespace.
 ///
 /// # Errors
@@ -87,7 +93,7 @@ async fn converge(
         .state()
         .iter()
         .filter(|workflow| workflow.metadata.deletion_timestamp.is_none() && needs_pods(workflow))
-        .filter(|workflow| workflow.spec.serving.mode == ServingMode::Shared)
+        .filter(|workflow| is_shared(workflow))
         .filter_map(|workflow| workflow.namespace())
         .collect();
     let any: BTreeSet<String> =

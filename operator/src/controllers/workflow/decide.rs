@@ -10,6 +10,8 @@ use dise_core::{
     workflow::{Compiled, Fault, Missing, Request},
 };
 
+use dise_crds::ServingMode;
+
 use super::observe::Proof;
 use crate::controllers::{probe::Uptake, verification::describe_failures};
 
@@ -17,6 +19,8 @@ use crate::controllers::{probe::Uptake, verification::describe_failures};
 const ASK_AGAIN_REFUSED: Duration = Duration::from_secs(10);
 /// How soon a Service of somebody else, which is not watched, is looked at again.
 const LOOK_AT_SERVICE: Duration = Duration::from_secs(10);
+/// How often a workflow whose executor changes is looked at.
+const CHANGE_MODE: Duration = Duration::from_secs(1);
 /// How often a settled workflow is looked at although nothing changed.
 const RESYNC: Duration = Duration::from_mins(10);
 
@@ -61,6 +65,10 @@ pub(super) struct Planned {
     pub(super) rollout: Rollout,
     /// Replicas of the workflow's own executor, if it has one.
     pub(super) replicas: Option<i32>,
+    /// Whose executor pods have the workflow now.
+    pub(super) serving_mode: ServingMode,
+    /// Whether those are not yet the ones that are declared.
+    pub(super) changes_mode: bool,
 }
 
 /// The option that a plan uses for a step.
@@ -113,6 +121,11 @@ impl Outcome {
     pub(super) fn look_again(&self, ask_again: impl FnOnce() -> Duration) -> Duration {
         let Self::Planned(planned) = self else { return RESYNC };
         match &planned.rollout {
+            Rollout::Told { uptake: Uptake::Complete, .. } | Rollout::ScaledToZero
+                if planned.changes_mode =>
+            {
+                CHANGE_MODE
+            }
             Rollout::Told { uptake: Uptake::Complete, .. } | Rollout::ScaledToZero => RESYNC,
             Rollout::ServiceTaken => LOOK_AT_SERVICE,
             Rollout::Told { uptake: Uptake::Refused(_), .. } => ASK_AGAIN_REFUSED,

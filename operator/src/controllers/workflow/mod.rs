@@ -86,7 +86,9 @@ async fn advance(workflow: &Workflow, context: &Context) -> Result<(Outcome, boo
         return Ok((Outcome::Missing(missing), true));
     }
     let outcome = prove(workflow, context, &compiled).await?;
-    if let Outcome::Planned(planned) = &outcome {
+    if let Outcome::Planned(planned) = &outcome
+        && !planned.changes_mode
+    {
         context.recent.put(&uid, basis, (**planned).clone());
     }
     Ok((outcome, true))
@@ -104,7 +106,7 @@ async fn prove(workflow: &Workflow, context: &Context, compiled: &Compiled) -> R
     let named = artifacts::record(workflow, context, &existing, passed).await?;
     let planned = rollout::roll_out(workflow, context, compiled, &named).await?;
     artifacts::promote_and_collect(workflow, context, &existing, &named).await?;
-    Ok(Outcome::Planned(Box::new(rollout::ask(workflow, context, planned).await?)))
+    Ok(Outcome::Planned(Box::new(planned)))
 }
 
 fn owner(workflow: &Workflow) -> Owner {

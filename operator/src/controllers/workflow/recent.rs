@@ -38,7 +38,10 @@ struct Entry {
 
 /// What was applied a moment ago, by the unique ids of workflows.
 #[derive(Default)]
-pub struct Recent(Mutex<HashMap<String, Entry>>);
+pub struct Recent {
+    entries: Mutex<HashMap<String, Entry>>,
+    switched: Mutex<HashMap<String, Instant>>,
+}
 
 impl Recent {
     /// What was applied on this basis a moment ago.
@@ -63,7 +66,18 @@ impl Recent {
         FIRST_ASK.saturating_mul(2_u32.saturating_pow(entry.asked / 4)).min(LAST_ASK)
     }
 
+    /// Whether the Service of a workflow has pointed at its new executor for so long, since this was first asked, that
+    /// no node sends requests to the former one any more.
+    pub(super) fn is_drained(&self, uid: &str) -> bool {
+        let mut switched = self.switched.lock().unwrap_or_else(PoisonError::into_inner);
+        let drained = switched.entry(uid.to_owned()).or_insert_with(Instant::now).elapsed() >= FRESH;
+        if drained {
+            switched.remove(uid);
+        }
+        drained
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Entry>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

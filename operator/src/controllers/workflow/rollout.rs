@@ -21,6 +21,7 @@ use crate::{
             self,
             build::{dedicated, dedicated_name, service},
         },
+        probe::Uptake,
     },
     labels,
 };
@@ -41,22 +42,45 @@ pub(super) async fn roll_out(
         context.store.put_blob(&namespace, option.passed.function.content().into()).await?;
     }
     let digest = context.store.put_blob(&namespace, canonical_json(&plan)?.into()).await?;
+    let declared = workflow.spec.serving.mode;
+    let now = workflow.status.as_ref().and_then(|status| status.serving_mode).unwrap_or(declared);
     let mut planned = Planned {
         plan: digest,
         active: active(&plan, named),
         profile: profile(&plan),
         rollout: Rollout::Announced,
         replicas: None,
+        serving_mode: now,
+        changes_mode: false,
     };
-    if is_taken(workflow, context, &namespace).await? {
-        planned.rollout = Rollout::ServiceTaken;
-        return Ok(planned);
+    let behind = match behind(workflow, context, &namespace).await? {
+        Behind::Nobody => declared,
+        Behind::Executor(mode) => mode,
+        Behind::Somebody => {
+            planned.rollout = Rollout::ServiceTaken;
+            return Ok(planned);
+        }
+    };
+    if declared == ServingMode::Dedicated {
+        planned.replicas = Some(apply_dedicated(workflow, context, &namespace).await?);
     }
-    apply::apply(&context.client, &namespace, &service(workflow, &executor_label(workflow))).await?;
-    serve_alone_or_not(workflow, context, &namespace, &mut planned).await?;
     if workflow.spec.serving.replicas == Some(0) {
         planned.rollout = Rollout::ScaledToZero;
-        return Ok(planned);
+    } else {
+        planned = ask(workflow, context, planned).await?;
+    }
+    // The former executor keeps the Service until the new one serves, and the plan until no node asks it any more.
+    let taken_over =
+        matches!(&planned.rollout, Rollout::ScaledToZero | Rollout::Told { uptake: Uptake::Complete, .. });
+    let target = if taken_over { declared } else { behind };
+    apply::apply(&context.client, &namespace, &service(workflow, &executor_label(workflow, target))).await?;
+    let uid = workflow.uid().unwrap_or_default();
+    if now != declared && behind == declared && context.recent.is_drained(&uid) {
+        planned.serving_mode = declared;
+    }
+    planned.changes_mode = planned.serving_mode != declared;
+    if planned.serving_mode == ServingMode::Shared && declared == ServingMode::Shared {
+        delete_dedicated(workflow, context, &namespace).await?;
     }
     Ok(planned)
 }
@@ -72,7 +96,10 @@ pub(super) async fn ask(
     let waits = !matches!(planned.rollout, Rollout::ServiceTaken | Rollout::ScaledToZero);
     if waits && told == Some(&planned.plan.to_string()) {
         let namespace = workflow.namespace().unwrap_or_default();
-        let serving = context.probe.serving(context, &namespace, &executor_label(workflow)).await?;
+        let serving = context
+            .probe
+            .serving(context, &namespace, &executor_label(workflow, workflow.spec.serving.mode))
+            .await?;
         planned.rollout = Rollout::Told {
             uptake: serving.uptake(&workflow.name_any(), planned.plan),
             trouble: serving.trouble.clone(),
@@ -81,9 +108,9 @@ pub(super) async fn ask(
     Ok(planned)
 }
 
-/// The label of the executor that serves a workflow.
-fn executor_label(workflow: &Workflow) -> String {
-    match workflow.spec.serving.mode {
+/// The label of the executor that serves a workflow in this mode.
+fn executor_label(workflow: &Workflow, mode: ServingMode) -> String {
+    match mode {
         ServingMode::Shared => labels::SHARED.to_owned(),
         ServingMode::Dedicated => workflow.name_any(),
     }
@@ -136,36 +163,49 @@ fn active(plan: &Plan, named: &[Named]) -> Vec<Active> {
         .collect()
 }
 
-/// Whether a Service of the workflow's name belongs to somebody else.
-async fn is_taken(workflow: &Workflow, context: &Context, namespace: &str) -> Result<bool, Error> {
-    let services: Api<Service> = Api::namespaced(context.client.clone(), namespace);
-    let found = services.get_metadata_opt(&workflow.name_any()).await?;
-    let uid = workflow.uid();
-    Ok(found
-        .is_some_and(|found| !found.owner_references().iter().any(|owner| Some(&owner.uid) == uid.as_ref())))
+/// What is behind the Service of a workflow's name.
+enum Behind {
+    /// There is no such Service.
+    Nobody,
+    /// An executor of this mode.
+    Executor(ServingMode),
+    /// The Service is not the workflow's.
+    Somebody,
 }
 
-/// Applies the workflow's own executor, or deletes the one that it had before it became shared.
-async fn serve_alone_or_not(
-    workflow: &Workflow,
-    context: &Context,
-    namespace: &str,
-    planned: &mut Planned,
-) -> Result<(), Error> {
-    let name = dedicated_name(&workflow.name_any());
-    if workflow.spec.serving.mode == ServingMode::Dedicated {
-        executor::ensure_account(context, namespace).await?;
-        let wanted = dedicated(&context.settings, &context.bundle(), workflow);
-        let applied = apply::apply(&context.client, namespace, &wanted).await?;
-        planned.replicas = Some(applied.status.and_then(|status| status.replicas).unwrap_or_default());
-        return Ok(());
+async fn behind(workflow: &Workflow, context: &Context, namespace: &str) -> Result<Behind, Error> {
+    let services: Api<Service> = Api::namespaced(context.client.clone(), namespace);
+    let Some(found) = services.get_opt(&workflow.name_any()).await? else { return Ok(Behind::Nobody) };
+    if !is_owned(workflow, &found) {
+        return Ok(Behind::Somebody);
     }
-    let deployments: Api<Deployment> = Api::namespaced(context.client.clone(), namespace);
+    let selector = found.spec.and_then(|spec| spec.selector).unwrap_or_default();
+    Ok(Behind::Executor(match selector.get(labels::EXECUTOR).map(String::as_str) {
+        Some(labels::SHARED) => ServingMode::Shared,
+        Some(_) => ServingMode::Dedicated,
+        None => workflow.spec.serving.mode,
+    }))
+}
+
+fn is_owned(workflow: &Workflow, object: &impl kube::ResourceExt) -> bool {
     let uid = workflow.uid();
+    object.owner_references().iter().any(|owner| Some(&owner.uid) == uid.as_ref())
+}
+
+/// Applies the workflow's own executor; returns how many replicas it has.
+async fn apply_dedicated(workflow: &Workflow, context: &Context, namespace: &str) -> Result<i32, Error> {
+    executor::ensure_account(context, namespace).await?;
+    let wanted = dedicated(&context.settings, &context.bundle(), workflow);
+    let applied = apply::apply(&context.client, namespace, &wanted).await?;
+    Ok(applied.status.and_then(|status| status.replicas).unwrap_or_default())
+}
+
+/// Deletes the executor that the workflow had for itself before it became shared.
+async fn delete_dedicated(workflow: &Workflow, context: &Context, namespace: &str) -> Result<(), Error> {
+    let deployments: Api<Deployment> = Api::namespaced(context.client.clone(), namespace);
+    let name = dedicated_name(&workflow.name_any());
     let former = deployments.get_metadata_opt(&name).await?;
-    if former
-        .is_some_and(|former| former.owner_references().iter().any(|owner| Some(&owner.uid) == uid.as_ref()))
-    {
+    if former.is_some_and(|former| is_owned(workflow, &former)) {
         apply::delete::<Deployment>(&context.client, namespace, &name).await?;
     }
     Ok(())

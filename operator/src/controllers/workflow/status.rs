@@ -79,6 +79,7 @@ fn describe_plan(status: &mut WorkflowStatus, workflow: &Workflow, planned: &Pla
     let bottleneck = profile.and_then(|profile| profile.bottleneck.as_ref());
     status.bottleneck = bottleneck
         .map(|found| Bottleneck { step: found.step.clone(), time_percent: found.time_percent.into() });
+    status.serving_mode = Some(planned.serving_mode);
     status.replicas = planned.replicas;
     status.selector = planned
         .replicas
@@ -327,6 +328,8 @@ mod tests {
             profile: None,
             rollout,
             replicas: None,
+            serving_mode: dise_crds::ServingMode::Shared,
+            changes_mode: false,
         }))
     }
 
