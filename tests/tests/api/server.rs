@@ -17,6 +17,9 @@ use serde_json::{Value, json};
 
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
+/// The finalizer of objects that no operator shall touch.
+const FROZEN: &str = "dise.dev/frozen-by-a-test";
+
 /// A namespace of an API server that knows the definitions.
 pub(crate) struct Server {
     pub(crate) client: Client,
@@ -78,6 +81,40 @@ impl Server {
         let patch = json!({"status": status});
         let patched = self.api(kind).patch_status(name, &PatchParams::default(), &Patch::Merge(patch)).await;
         patched.map_err(|error| error.to_string())
+    }
+
+    /// Keeps an operator that runs on this cluster from writing to an object: it leaves alone what is being deleted.
+    pub(crate) async fn freeze(&self, kind: &str, name: &str) {
+        self.merge(kind, name, &json!({"metadata": {"finalizers": [FROZEN]}})).await.unwrap();
+        self.api(kind).delete(name, &DeleteParams::default()).await.unwrap();
+    }
+
+    /// Lets a frozen object go.
+    pub(crate) async fn thaw(&self, kind: &str, name: &str) {
+        self.merge(kind, name, &json!({"metadata": {"finalizers": null}})).await.unwrap();
+    }
+
+    /// The columns and the first row, without its age, once a frozen object has a status and the row is as expected;
+    /// what was found last if that does not happen: a write of the operator may still have been under way.
+    pub(crate) async fn shown(
+        &self,
+        kind: &str,
+        status: &Value,
+        plural: &str,
+        expected: &Value,
+    ) -> (Vec<String>, Value) {
+        let mut shown = (Vec::new(), Value::Null);
+        for _ in 0..20 {
+            self.merge_status(kind, "a", status).await.unwrap();
+            let (names, mut cells) = self.table(plural).await;
+            cells.pop();
+            shown = (names, Value::from(cells));
+            if shown.1 == *expected {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        shown
     }
 
     /// The names of the columns and the cells of the first row, as `kubectl get -o wide` shows them.
