@@ -25,6 +25,8 @@ LONGEST_TAIL = 2048
 FRAMES_SHOWN = 8
 #: The exit code that says that a request did not fit into memory.
 NO_MEMORY = 71
+#: The exit code that says that the connection is no longer what it was.
+NO_CONNECTION = 72
 
 
 class TooMuchPrinted(BaseException):
@@ -314,3 +316,6 @@ try:
     serve()
 except MemoryError:
     _exit(NO_MEMORY)
+except OSError:
+    # Those of the function are caught where it is called: this one comes from the connection.
+    _exit(NO_CONNECTION)

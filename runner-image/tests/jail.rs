@@ -63,7 +63,13 @@ async fn exits_and_interrupts_are_exceptions_like_others() {
 async fn ending_the_process_is_told_from_an_exception() {
     refused("import os\ndef run(i):\n    os._exit(3)\n", "WorkerDied", &["exit code 3", "os._exit"]).await;
     refused("import os\nos._exit(3)\n", "WorkerDied", &["exit code 3"]).await;
-    refused("import os\ndef run(i):\n    os.close(3)\n", "WorkerDied", &[]).await;
+    for rest in
+        ["return i", "import time; time.sleep(0.02)", "import time; time.sleep(3)", "raise ValueError"]
+    {
+        let source = format!("import os\ndef run(i):\n    os.close(3)\n    {rest}\n");
+        refused(&source, "WorkerDied", &["must not close file descriptors"]).await;
+    }
+    refused("import os\nos.close(3)\n", "WorkerDied", &["must not close file descriptors"]).await;
     let crash = "import ctypes\ndef run(i):\n    ctypes.string_at(0)\n";
     refused(crash, "WorkerDied", &["SIGSEGV"]).await;
 }
@@ -288,7 +294,7 @@ async fn printing_is_bounded() {
         "def run(i):\n    while True:\n        try:\n            print('x' * 1000)\n        except BaseException:\n            return 1\n",
         "for _ in range(100):\n    print('x' * 1_000_000)\n",
     ] {
-        refused(source, "PrintedTooMuch", &["1048576 bytes", "printedBytes", "xxx"]).await;
+        refused(source, "PrintedTooMuch", &["1048576 bytes", "print less", "xxx"]).await;
     }
 }
 
@@ -329,7 +335,7 @@ async fn results_that_are_not_json_are_told_with_their_path() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn results_are_bounded() {
-    refused("def run(i):\n    return 'x' * (5 << 20)\n", "OutputTooLarge", &["4194304 bytes", "outputBytes"])
+    refused("def run(i):\n    return 'x' * (5 << 20)\n", "OutputTooLarge", &["4194304 bytes", "return less"])
         .await;
     let source = python("def run(i):\n    return 'ü' * i\n");
     let limits = Limits { output_bytes: 1000, ..limits() };

@@ -49,7 +49,7 @@ async fn failures_of_scripts_are_told() {
         "OutputTooLarge",
         &["4194304"],
     );
-    expect_error(run("yes >&2", json!(0)).await, "PrintedTooMuch", &["printedBytes"]);
+    expect_error(run("yes >&2", json!(0)).await, "PrintedTooMuch", &["print less"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,13 @@
 //! The task that attends to one worker: it reads the replies, watches the deadlines and buries the worker.
 
-use std::{collections::VecDeque, io, os::fd::OwnedFd, pin::pin, sync::Arc, time::Instant};
+use std::{
+    collections::VecDeque,
+    fs, io,
+    os::fd::OwnedFd,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::{Bytes, BytesMut};
 use dise_core::function::Limits;
@@ -10,7 +17,7 @@ use tokio::{
         UnixStream,
         unix::{OwnedReadHalf, pipe},
     },
-    time::sleep_until,
+    time::{sleep, sleep_until},
 };
 
 use super::{
@@ -28,6 +35,11 @@ use crate::{
 
 /// The exit code with which the harness says that a request did not fit into memory.
 const NO_MEMORY: i32 = 71;
+/// The exit code with which it says that its connection is broken.
+const NO_CONNECTION: i32 = 72;
+/// How long a process that has closed its connection may take to end by itself. One that ends does so within
+/// microseconds; the others have to be told apart from it.
+const TO_END: Duration = Duration::from_millis(200);
 const READ_AT_ONCE: usize = 8 << 10;
 /// Once grown beyond this for a large reply the buffer is not kept.
 const KEPT_BUFFER: usize = 256 << 10;
@@ -198,7 +210,10 @@ impl Attendant {
     /// Kills and reaps the worker, answers the call that it was running, and sends the others elsewhere.
     async fn bury(mut self, end: End) {
         let mut pending = self.worker.close();
-        self.child.kill();
+        let has_closed = matches!(end, End::Closed);
+        if !has_closed {
+            self.child.kill();
+        }
         let is_running_to_blame = match &end {
             End::Retired | End::Unloadable(_) | End::Fault(Fault::Surplus) => false,
             // The call before may have sent it, ahead of time. Whoever did will be caught at the second try.
@@ -216,8 +231,14 @@ impl Attendant {
         for job in innocent {
             self.shared.place(&self.key, &self.callable, job);
         }
+        let ended_by_itself = has_closed && ends(self.worker.pid).await;
         self.drain();
-        let exit = reap(self.child).await;
+        self.child.kill();
+        let mut exit = reap(self.child).await;
+        if has_closed && !ended_by_itself {
+            // The signal was ours.
+            exit = Exit { signal: None, code: None };
+        }
         let limits = self.key.limits;
         let mut error = match end {
             End::Unloadable(error) => Some(error),
@@ -252,11 +273,26 @@ fn blame(end: End, culprit: &Pending, exit: Exit, limits: &Limits, printed: Stri
         End::Fault(Fault::Stray) => CallError::Protocol { message: "a reply to no call".to_owned() },
         End::Fault(Fault::Malformed(message)) => CallError::Protocol { message },
         _ if exit.code == Some(NO_MEMORY) => CallError::Memory { mib: limits.memory_mib },
+        _ if exit.code == Some(NO_CONNECTION) => CallError::Died { signal: None, exit_code: None, printed },
         // The harness runs, or the interpreter starts, only with some memory.
         _ if printed.contains("MemoryError") || printed.contains("cannot allocate memory") => {
             CallError::Memory { mib: limits.memory_mib }
         }
         _ => CallError::Died { signal: exit.signal, exit_code: exit.code, printed },
+    }
+}
+
+/// Whether a process ends within [`TO_END`], without reaping it.
+async fn ends(pid: i32) -> bool {
+    let deadline = Instant::now() + TO_END;
+    loop {
+        // The state stands behind the name, which may hold anything.
+        let is_running = fs::read_to_string(format!("/proc/{pid}/stat"))
+            .is_ok_and(|stat| stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.starts_with(" Z")));
+        if !is_running || Instant::now() >= deadline {
+            return !is_running;
+        }
+        sleep(Duration::from_millis(1)).await;
     }
 }
 
