@@ -9,7 +9,7 @@ use std::{
 };
 
 use dise_core::function::Limits;
-use dise_runner::workers::{CallError, Workers};
+use dise_runner::workers::{CallError, Callable, Workers};
 use jail_support::{
     NEIGHBOUR, call, call_in, eventually, expect_error, hostile_with, limits, python, workers, workers_with,
 };
@@ -123,8 +123,8 @@ async fn many_concurrent_calls_get_their_own_answers() {
 }
 
 /// A worker whose function is known to be fast, so that its calls are pipelined.
-async fn pipelined(source: &str) -> (Arc<Workers>, Arc<dise_runner::workers::Callable>) {
-    let workers = workers_with(|settings| settings.max_workers_per_function = 1);
+async fn pipelined(source: &str, most: usize) -> (Arc<Workers>, Arc<Callable>) {
+    let workers = workers_with(|settings| settings.max_workers_per_function = most);
     let callable = python(source);
     for _ in 0..50 {
         call(&workers, &callable, &json!("fast")).await.unwrap();
@@ -132,11 +132,7 @@ async fn pipelined(source: &str) -> (Arc<Workers>, Arc<dise_runner::workers::Cal
     (workers, callable)
 }
 
-async fn eight(
-    workers: &Arc<Workers>,
-    callable: &Arc<dise_runner::workers::Callable>,
-    bad: &str,
-) -> Vec<Result<Value, CallError>> {
+async fn eight(workers: &Arc<Workers>, callable: &Arc<Callable>, bad: &str) -> Vec<Result<Value, CallError>> {
     let tasks: Vec<_> = (0..8)
         .map(|index| {
             let (workers, callable) = (Arc::clone(workers), Arc::clone(callable));
@@ -155,7 +151,7 @@ async fn eight(
 #[tokio::test(flavor = "multi_thread")]
 async fn pipelined_neighbours_survive_a_worker_that_is_killed() {
     let source = "import os, time\ndef run(i):\n    if i == 'loop':\n        while True: pass\n    if i == 'die':\n        os._exit(9)\n    if i == 'forge':\n        os.write(3, b'x' * 64)\n    return i\n";
-    let (workers, callable) = pipelined(source).await;
+    let (workers, callable) = pipelined(source, 1).await;
     for (bad, reason) in [("loop", "DeadlineExceeded"), ("die", "WorkerDied"), ("forge", "ProtocolViolation")]
     {
         let outcomes = eight(&workers, &callable, bad).await;
@@ -168,6 +164,91 @@ async fn pipelined_neighbours_survive_a_worker_that_is_killed() {
         }
     }
     assert!(workers.stats().started >= 4);
+}
+
+/// Calls a function that takes as long as its input says, at the same time and in this order.
+async fn at_once(
+    workers: &Arc<Workers>,
+    callable: &Arc<Callable>,
+    seconds: &[f64],
+    most: Duration,
+) -> Vec<(Result<Value, CallError>, Duration)> {
+    let start = Instant::now();
+    let calls = seconds.iter().map(|seconds| async move {
+        let outcome = call_in(workers, callable, &limits(), &json!(seconds), most).await;
+        (outcome.and_then(|reply| reply.value()), start.elapsed())
+    });
+    futures::future::join_all(calls).await
+}
+
+const SLEEPER: &str = "import time\ndef run(i):\n    if i != 'fast' and i: time.sleep(i)\n    return i\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_hangs_holds_nobody_up_while_there_may_be_more_workers() {
+    for hanging in 1..=3 {
+        let (workers, sleeper) = pipelined(SLEEPER, 4).await;
+        let mut seconds = vec![0.0; 8];
+        seconds[..hanging].fill(60.0);
+        let (first, later) =
+            tokio::join!(at_once(&workers, &sleeper, &seconds, Duration::from_secs(2)), async {
+                let mut later = Vec::new();
+                for pause in [3, 8, 30, 100] {
+                    tokio::time::sleep(Duration::from_millis(pause)).await;
+                    later.extend(at_once(&workers, &sleeper, &[0.0], Duration::from_secs(2)).await);
+                }
+                later
+            });
+        for (outcome, _) in &first[..hanging] {
+            expect_error(outcome.clone(), "DeadlineExceeded", &[]);
+        }
+        for (outcome, took) in first[hanging..].iter().chain(&later) {
+            assert_eq!(*outcome, Ok(json!(0.0)), "behind {hanging} that hang");
+            assert!(*took < Duration::from_millis(600), "{took:?} behind {hanging} that hang");
+        }
+        assert_eq!(workers.stats().killed, hanging as u64);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_behind_one_that_hangs_wait_for_its_end_when_there_may_be_no_more_workers() {
+    let (workers, sleeper) = pipelined(SLEEPER, 1).await;
+    let waiting = at_once(&workers, &sleeper, &[0.0; 5], Duration::from_secs(5));
+    let hanging = at_once(&workers, &sleeper, &[60.0], Duration::from_millis(400));
+    let (hung, waited) = tokio::join!(hanging, waiting);
+    expect_error(hung[0].0.clone(), "DeadlineExceeded", &[]);
+    assert!(waited.iter().all(|(outcome, _)| *outcome == Ok(json!(0.0))), "{waited:?}");
+    // Those that cannot wait for so long are told in time.
+    let hanging = at_once(&workers, &sleeper, &[60.0], Duration::from_millis(600));
+    let waiting = at_once(&workers, &sleeper, &[0.0; 3], Duration::from_millis(200));
+    let soon = at_once(&workers, &sleeper, &[0.0; 3], Duration::from_millis(4));
+    let (_, waiting, soon) = tokio::join!(hanging, waiting, soon);
+    for (outcome, took) in
+        waiting.into_iter().chain(soon.into_iter().map(|(outcome, took)| (outcome, took * 2)))
+    {
+        expect_error(outcome, "Busy", &[]);
+        assert!(took < Duration::from_millis(350), "{took:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_replies_to_calls_that_left_a_slow_one_are_no_breach() {
+    for most in [1, 2] {
+        let (workers, sleeper) = pipelined(SLEEPER, most).await;
+        for _ in 0..10 {
+            let outcomes =
+                at_once(&workers, &sleeper, &[0.05, 0.0, 0.0, 0.0, 0.0], Duration::from_secs(2)).await;
+            for ((outcome, _), seconds) in outcomes.into_iter().zip([0.05, 0.0, 0.0, 0.0, 0.0]) {
+                assert_eq!(outcome, Ok(json!(seconds)));
+            }
+            for _ in 0..40 {
+                assert_eq!(call(&workers, &sleeper, &json!("fast")).await, Ok(json!("fast")));
+            }
+        }
+        eventually("all of them are run", || workers.stats().running == 0).await;
+        let stats = workers.stats();
+        assert_eq!((stats.killed, stats.queued), (0, 0), "{stats:?}");
+        assert!(stats.started <= most as u64, "{stats:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,6 @@
 //! The task that attends to one worker: it reads the replies, watches the deadlines and buries the worker.
 
 use std::{
-    collections::VecDeque,
     fs, io,
     os::fd::OwnedFd,
     pin::pin,
@@ -26,7 +25,7 @@ use super::{
     pools::{Key, Loss},
     shared::Shared,
     tail::Tail,
-    worker::{Pending, Work, Worker},
+    worker::{Pending, Sight, Work, Worker},
 };
 use crate::{
     jail::{Child, Exit, JailError, PythonProcess},
@@ -145,8 +144,10 @@ impl Attendant {
                 }
                 _ = worker.writer.writable(), if agenda.unsent => worker.flush(),
                 () = &mut timer, if agenda.watch.is_some() => {
-                    if worker.is_overdue(Instant::now()) {
-                        return End::Overdue;
+                    match worker.look(Instant::now()) {
+                        Sight::Fine => {}
+                        Sight::Overdue => return End::Overdue,
+                        Sight::Stuck(jobs) => self.shared.place_again(&self.key, &self.callable, jobs),
                     }
                 }
                 () = worker.woken() => {}
@@ -166,20 +167,28 @@ impl Attendant {
                     let Some(Pending { since, work, .. }) = self.worker.finish(now) else { break Ok(()) };
                     self.tail.clear();
                     let elapsed = now - since;
-                    match (work, answer) {
-                        (Work::Load(_), Answer::Failure(error)) => break Err(End::Unloadable(error)),
+                    let job = match (work, &answer) {
+                        (Work::Load(_), Answer::Failure(error)) => {
+                            break Err(End::Unloadable(error.clone()));
+                        }
                         (Work::Load(_), Answer::Result { .. }) => {
                             self.loaded = true;
                             self.shared.is_ready(&self.key, &self.callable, &self.worker);
+                            continue;
                         }
-                        (Work::Call(mut job), answer) => {
-                            finished += 1;
-                            service = Some(elapsed);
-                            job.answer(match answer {
-                                Answer::Result { output, printed } => Ok(Reply { output, elapsed, printed }),
-                                Answer::Failure(error) => Err(error),
-                            });
+                        (Work::Call(job), _) => Some(job),
+                        // Perhaps no other worker has taken it up yet.
+                        (Work::Left { ticket, .. }, _) => {
+                            lock(&self.shared.pools).take_back(&self.key, ticket)
                         }
+                    };
+                    finished += 1;
+                    service = Some(elapsed);
+                    if let Some(mut job) = job {
+                        job.answer(match answer {
+                            Answer::Result { output, printed } => Ok(Reply { output, elapsed, printed }),
+                            Answer::Failure(error) => Err(error),
+                        });
                     }
                 }
                 Ok(None) => break Ok(()),
@@ -223,14 +232,12 @@ impl Attendant {
         let culprit = if is_running_to_blame { pending.pop_front() } else { None };
         let innocent = pending.into_iter().filter_map(|pending| match pending.work {
             Work::Call(job) => job.again(),
-            Work::Load(_) => None,
+            Work::Load(_) | Work::Left { .. } => None,
         });
-        let innocent: VecDeque<_> = innocent.collect();
+        let innocent = innocent.collect();
         let was_killed = !matches!(end, End::Retired);
         lock(&self.shared.pools).lost(&self.key, self.worker.number, was_killed);
-        for job in innocent {
-            self.shared.place(&self.key, &self.callable, job);
-        }
+        self.shared.place_again(&self.key, &self.callable, innocent);
         let ended_by_itself = has_closed && ends(self.worker.pid).await;
         self.drain();
         self.child.kill();
@@ -302,8 +309,24 @@ pub(crate) async fn reap(child: Child) -> Exit {
 }
 
 /// The reading end of a pipe, for the runtime.
-pub(super) fn receiver(pipe: OwnedFd) -> io::Result<pipe::Receiver> {
+pub(crate) fn receiver(pipe: OwnedFd) -> io::Result<pipe::Receiver> {
     pipe::Receiver::from_owned_fd(pipe)
+}
+
+/// Reads from a pipe that may be closed; forgets it at its end.
+pub(crate) async fn read(pipe: &mut Option<pipe::Receiver>, buffer: &mut [u8]) -> usize {
+    let Some(receiver) = pipe else { return std::future::pending().await };
+    loop {
+        if receiver.readable().await.is_ok() {
+            match receiver.try_read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                Ok(read @ 1..) => return read,
+                _ => {}
+            }
+        }
+        *pipe = None;
+        return 0;
+    }
 }
 
 async fn readable(pipe: Option<&pipe::Receiver>) {

@@ -10,6 +10,11 @@ use super::{CallError, Reply};
 /// How often a call is run again when its worker was killed on account of another.
 const RETRIES: u8 = 2;
 
+/// What becomes of a call that was given to a worker and whose turn never came.
+pub(super) fn waited_behind_another() -> CallError {
+    CallError::Busy { message: "it waited behind another call".to_owned() }
+}
+
 /// A call that waits for its answer. Answered once; an answer that nobody waits for any more is dropped.
 #[derive(Debug)]
 pub(super) struct Job {

@@ -1,7 +1,8 @@
 //! Pools of jailed workers that run functions.
 //!
 //! A worker belongs to one tenant and one function; module globals persist in it between calls, and are seen by
-//! nobody else. Functions must be pure: a call whose worker was killed for the sake of another is run again.
+//! nobody else. Functions must be pure: a call whose worker was killed for the sake of another is run again, and one
+//! that was sent to a worker behind a call that takes long is run by another worker too.
 
 mod attendant;
 mod error;

@@ -9,10 +9,15 @@ use std::{
 
 use dise_core::{digest::Digest, function::Limits};
 
-use super::{CallError, Callable, Settings, Stats, job::Job};
+use super::{
+    CallError, Callable, Settings, Stats,
+    job::{self, Job},
+};
 
 /// Functions slower than this are not pipelined: a call would wait behind another while a worker becomes free.
 const PIPELINED_BELOW: Duration = Duration::from_micros(500);
+/// A worker is not sent more calls ahead when its running call takes longer than this.
+const SLOW_AFTER: Duration = Duration::from_millis(5);
 /// Calls that may wait for one worker that is being started before another is.
 const BURST: usize = 4;
 
@@ -81,8 +86,16 @@ struct Member<W> {
     worker: W,
     running: usize,
     calls: u32,
-    idle_since: Instant,
+    /// When it was last given a call while it had none, or has answered one: it is idle or runs one since then.
+    since: Instant,
     retiring: bool,
+}
+
+impl<W> Member<W> {
+    fn has_room(&self, depth: usize, now: Instant) -> bool {
+        let is_slow = self.running > 0 && now.saturating_duration_since(self.since) > SLOW_AFTER;
+        !self.retiring && !is_slow && self.running < depth
+    }
 }
 
 impl<W: Clone> Pools<W> {
@@ -102,33 +115,43 @@ impl<W: Clone> Pools<W> {
 
     /// Gives a call to the worker with the most room, or lets it wait.
     pub(super) fn submit(&mut self, key: &Key, callable: &Arc<Callable>, job: Job) -> Vec<Effect<W>> {
-        if !self.by_key.contains_key(key) {
-            self.by_key.insert(key.clone(), Pool::new(Arc::clone(callable)));
-        }
-        let Some(pool) = self.by_key.get_mut(key) else { return Vec::new() };
-        pool.waiting.push_back(job);
-        let mut effects = pool.assign(self.pipeline, self.calls_per_worker);
-        if pool.wants_more(self.per_pool, self.pipeline) {
-            self.grow(key, &mut effects);
-        }
+        self.enqueue(key, callable, |waiting| waiting.push_back(job))
+    }
+
+    /// Gives calls, the oldest first, to other workers than the one that was to run them.
+    pub(super) fn submit_again(
+        &mut self,
+        key: &Key,
+        callable: &Arc<Callable>,
+        jobs: Vec<Job>,
+    ) -> Vec<Effect<W>> {
+        let now = Instant::now();
+        // Whoever wanted to withdraw these did not find them: they were on their way.
+        let (late, jobs): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| job.deadline <= now);
+        let mut effects = self
+            .enqueue(key, callable, |waiting| jobs.into_iter().rev().for_each(|job| waiting.push_front(job)));
+        effects.extend(late.into_iter().map(|job| Effect::Fail(job, job::waited_behind_another())));
+        self.remove_if_empty(key);
         effects
+    }
+
+    /// Takes a call back that no worker has yet.
+    pub(super) fn take_back(&mut self, key: &Key, ticket: u64) -> Option<Job> {
+        let waiting = &mut self.by_key.get_mut(key)?.waiting;
+        waiting.remove(waiting.iter().position(|job| job.ticket == ticket)?)
     }
 
     /// Takes a call back that no worker has yet; says what the workers are doing.
     pub(super) fn withdraw(&mut self, key: &Key, ticket: u64) -> Option<String> {
-        let pool = self.by_key.get_mut(key)?;
-        let before = pool.waiting.len();
-        pool.waiting.retain(|job| job.ticket != ticket);
-        if pool.waiting.len() == before {
-            return None;
-        }
+        self.take_back(key, ticket)?;
+        let pool = self.by_key.get(key)?;
         let running: usize = pool.members.iter().map(|member| member.running).sum();
         let report = format!(
             "of this function's workers {} run {running} calls and {} are still loading it, {} calls wait; \
              altogether there are {} of {} workers",
             pool.members.len(),
             pool.loading,
-            before - 1,
+            pool.waiting.len(),
             self.workers,
             self.most
         );
@@ -145,10 +168,10 @@ impl<W: Clone> Pools<W> {
             worker,
             running: 0,
             calls: 0,
-            idle_since: Instant::now(),
+            since: Instant::now(),
             retiring: false,
         });
-        pool.assign(self.pipeline, self.calls_per_worker)
+        self.assign(key)
     }
 
     /// A worker has answered `count` calls.
@@ -165,9 +188,7 @@ impl<W: Clone> Pools<W> {
             return Vec::new();
         };
         member.running = member.running.saturating_sub(count);
-        if member.running == 0 {
-            member.idle_since = Instant::now();
-        }
+        member.since = Instant::now();
         // Whoever has no worker at all comes before whoever has one.
         member.retiring |= !self.starved.is_empty();
         let mut effects = pool.retire_idle(|member| member.retiring);
@@ -213,7 +234,7 @@ impl<W: Clone> Pools<W> {
 
     /// Retires the workers that were idle for `idle_after`.
     pub(super) fn sweep(&mut self, now: Instant, idle_after: Duration) -> Vec<Effect<W>> {
-        let idle = |member: &Member<W>| now.saturating_duration_since(member.idle_since) >= idle_after;
+        let idle = |member: &Member<W>| now.saturating_duration_since(member.since) >= idle_after;
         self.by_key.values_mut().flat_map(|pool| pool.retire_idle(idle)).collect()
     }
 
@@ -250,6 +271,32 @@ impl<W: Clone> Pools<W> {
             .collect()
     }
 
+    /// Lets calls wait, and gives to workers what they have room for.
+    fn enqueue(
+        &mut self,
+        key: &Key,
+        callable: &Arc<Callable>,
+        push: impl FnOnce(&mut VecDeque<Job>),
+    ) -> Vec<Effect<W>> {
+        if !self.by_key.contains_key(key) {
+            self.by_key.insert(key.clone(), Pool::new(Arc::clone(callable)));
+        }
+        if let Some(pool) = self.by_key.get_mut(key) {
+            push(&mut pool.waiting);
+        }
+        self.assign(key)
+    }
+
+    /// Gives waiting calls to workers, and starts one when they are too few.
+    fn assign(&mut self, key: &Key) -> Vec<Effect<W>> {
+        let Some(pool) = self.by_key.get_mut(key) else { return Vec::new() };
+        let mut effects = pool.assign(self.pipeline, self.calls_per_worker);
+        if pool.wants_more(self.per_pool, self.pipeline) {
+            self.grow(key, &mut effects);
+        }
+        effects
+    }
+
     /// Starts a worker, or lets one of another pool go first.
     fn grow(&mut self, key: &Key, effects: &mut Vec<Effect<W>>) {
         if self.workers >= self.most {
@@ -274,7 +321,7 @@ impl<W: Clone> Pools<W> {
     fn evict(&mut self, for_key: &Key) -> Option<Effect<W>> {
         let idle = |pool: &Pool<W>| {
             let idle = pool.members.iter().filter(|member| member.running == 0);
-            idle.map(|member| (member.idle_since, member.number)).min()
+            idle.map(|member| (member.since, member.number)).min()
         };
         let others = self.by_key.iter().filter(|(key, _)| *key != for_key);
         let ((_, number), key) = others
@@ -301,13 +348,13 @@ impl<W: Clone> Pool<W> {
 
     /// Sends waiting calls to the members that have room, the emptiest first.
     fn assign(&mut self, pipeline: usize, calls_per_worker: u32) -> Vec<Effect<W>> {
-        let depth = self.depth(pipeline);
+        let (depth, now) = (self.depth(pipeline), Instant::now());
         let mut effects = Vec::new();
         while let Some(job) = self.waiting.pop_front() {
             if job.is_abandoned() {
                 continue;
             }
-            let free = self.members.iter_mut().filter(|member| !member.retiring && member.running < depth);
+            let free = self.members.iter_mut().filter(|member| member.has_room(depth, now));
             let Some(member) = free.min_by_key(|member| member.running) else {
                 self.waiting.push_front(job);
                 break;
@@ -315,6 +362,9 @@ impl<W: Clone> Pool<W> {
             if job.input.is_none() {
                 effects.push(Effect::Ready(job));
                 continue;
+            }
+            if member.running == 0 {
+                member.since = now;
             }
             member.running += 1;
             member.calls += 1;

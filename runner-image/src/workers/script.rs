@@ -14,7 +14,7 @@ use tokio::{io::AsyncWriteExt, net::unix::pipe, time};
 
 use super::{
     CallError, Callable, Reply,
-    attendant::{reap, receiver},
+    attendant::{read, reap, receiver},
     shared::Shared,
     tail::Tail,
 };
@@ -184,22 +184,6 @@ fn syntax_fault(printed: &str, source: &str) -> CallError {
     };
     let text = line.and_then(|line| source.lines().nth(line.saturating_sub(1) as usize)).map(str::to_owned);
     CallError::SourceFault { line, text, message: message.to_owned() }
-}
-
-/// Reads from a pipe that may be closed; forgets it at its end.
-async fn read(pipe: &mut Option<pipe::Receiver>, buffer: &mut [u8]) -> usize {
-    let Some(receiver) = pipe else { return std::future::pending().await };
-    loop {
-        if receiver.readable().await.is_ok() {
-            match receiver.try_read(buffer) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
-                Ok(read @ 1..) => return read,
-                _ => {}
-            }
-        }
-        *pipe = None;
-        return 0;
-    }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is a function for map_err")]

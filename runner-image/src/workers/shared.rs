@@ -63,6 +63,14 @@ impl Shared {
         self.perform(key, callable, effects);
     }
 
+    /// Brings calls on their way that another worker was to run, the oldest first.
+    pub(super) fn place_again(self: &Arc<Self>, key: &Key, callable: &Arc<Callable>, jobs: Vec<Job>) {
+        if !jobs.is_empty() {
+            let effects = lock(&self.pools).submit_again(key, callable, jobs);
+            self.perform(key, callable, effects);
+        }
+    }
+
     /// A worker can be called.
     pub(super) fn is_ready(self: &Arc<Self>, key: &Key, callable: &Arc<Callable>, worker: &Arc<Worker>) {
         let effects = lock(&self.pools).ready(key, worker.number, Arc::clone(worker));

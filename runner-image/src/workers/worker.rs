@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     hash::{BuildHasher, RandomState},
     io::IoSlice,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use std::sync::Mutex;
@@ -12,8 +12,17 @@ use std::sync::Mutex;
 use bytes::{Buf, Bytes};
 use tokio::{net::unix::OwnedWriteHalf, sync::Notify};
 
-use super::{CallError, frame, job::Job};
+use super::{
+    frame,
+    job::{self, Job},
+};
 use crate::lock;
+
+/// A call that runs for longer may never end: those behind it leave. Far longer than any call whose worker is sent
+/// others ahead, and than a worker that is ready to run waits for a processor, as a rule.
+const STUCK_AFTER: Duration = Duration::from_millis(10);
+/// How long a worker may take for a call that nobody waits for, at least: it is not killed for one that came late.
+const TO_CATCH_UP: Duration = Duration::from_millis(100);
 
 /// A worker that was started. Its replies are read by its [`Attendant`](super::attendant::Attendant).
 #[derive(Debug)]
@@ -34,7 +43,7 @@ struct Line {
     retired: bool,
     pending: VecDeque<Pending>,
     unsent: VecDeque<Bytes>,
-    /// When the attendant will look at the deadlines by itself.
+    /// When the attendant will look at the calls by itself.
     watch: Option<Instant>,
     sent: u64,
     /// The call that was answered last.
@@ -59,6 +68,8 @@ pub(super) enum Work {
     Load(Instant),
     /// Run it.
     Call(Job),
+    /// The worker was sent a call that has left since. It will run it nevertheless, for no longer than `until`.
+    Left { ticket: u64, until: Instant },
 }
 
 impl Pending {
@@ -71,9 +82,55 @@ impl Pending {
 impl Work {
     fn deadline(&self) -> Instant {
         match self {
-            Self::Load(deadline) => *deadline,
+            Self::Load(until) | Self::Left { until, .. } => *until,
             Self::Call(job) => job.deadline,
         }
+    }
+
+    /// Takes a call away. Its frame stays with the worker: it may have been read already.
+    fn leave(&mut self) -> Option<Job> {
+        let Self::Call(job) = self else { return None };
+        let left = Self::Left { ticket: job.ticket, until: job.deadline };
+        match std::mem::replace(self, left) {
+            Self::Call(job) => Some(job),
+            Self::Load(_) | Self::Left { .. } => None,
+        }
+    }
+
+    /// Its turn has come.
+    fn begin(&mut self, now: Instant) {
+        if let Self::Call(job) = self
+            && job.deadline <= now
+        {
+            job.answer(Err(job::waited_behind_another()));
+            self.leave();
+        }
+        if let Self::Left { until, .. } = self {
+            *until = (*until).max(now + TO_CATCH_UP);
+        }
+    }
+}
+
+/// What there is to be seen of a worker.
+#[derive(Debug)]
+pub(super) enum Sight {
+    /// Nothing is wrong.
+    Fine,
+    /// The call whose turn it is has passed its deadline.
+    Overdue,
+    /// That call takes long, and these were waiting behind it.
+    Stuck(Vec<Job>),
+}
+
+impl Line {
+    /// When to look at the call whose turn it is, at the latest.
+    fn look_at(&self) -> Option<Instant> {
+        let running = self.pending.front()?;
+        let deadline = running.work.deadline();
+        // The last call leaves last.
+        let is_waited_for = self.pending.len() > 1
+            && self.pending.back().is_some_and(|last| matches!(last.work, Work::Call(_)));
+        Some(if is_waited_for { deadline.min(running.since + STUCK_AFTER) } else { deadline })
     }
 }
 
@@ -84,7 +141,7 @@ pub(super) struct Agenda {
     pub(super) retired: bool,
     /// There are bytes to be written.
     pub(super) unsent: bool,
-    /// When to look at the deadlines.
+    /// When to look at the calls.
     pub(super) watch: Option<Instant>,
 }
 
@@ -115,9 +172,9 @@ impl Worker {
             return Err(job);
         }
         let input = job.input.clone().unwrap_or_default();
-        let deadline = job.deadline;
         self.push(&mut line, Work::Call(job), input);
-        if line.watch.is_none_or(|watch| deadline < watch) || !line.unsent.is_empty() {
+        let is_too_late = |look: Instant| line.watch.is_none_or(|watch| look < watch);
+        if line.look_at().is_some_and(is_too_late) || !line.unsent.is_empty() {
             drop(line);
             self.wake.notify_one();
         }
@@ -174,9 +231,9 @@ impl Worker {
 
     pub(super) fn agenda(&self) -> Agenda {
         let mut line = lock(&self.line);
-        let earliest = line.pending.iter().map(|pending| pending.work.deadline()).min();
-        if let Some(earliest) = earliest {
-            line.watch = Some(line.watch.map_or(earliest, |watch| watch.min(earliest)));
+        if let Some(look) = line.look_at() {
+            // One that is too early costs less than to set the timer for every call.
+            line.watch = Some(line.watch.map_or(look, |watch| watch.min(look)));
         }
         Agenda {
             retired: line.retired && line.pending.is_empty(),
@@ -198,24 +255,23 @@ impl Worker {
         line.finished = finished.as_ref().map(|pending| pending.id);
         if let Some(next) = line.pending.front_mut() {
             next.since = now;
+            next.work.begin(now);
         }
         finished
     }
 
-    /// Whether the call whose turn it is has passed its deadline. Calls behind it that have are answered.
-    pub(super) fn is_overdue(&self, now: Instant) -> bool {
+    /// Looks at the call whose turn it is. When it takes long, those behind it leave for other workers.
+    pub(super) fn look(&self, now: Instant) -> Sight {
         let mut line = lock(&self.line);
         line.watch = None;
         let mut pending = line.pending.iter_mut();
-        let overdue = pending.next().is_some_and(|first| first.work.deadline() <= now);
-        for behind in pending {
-            if let Work::Call(job) = &mut behind.work
-                && job.deadline <= now
-            {
-                job.answer(Err(CallError::Busy { message: "it waited behind another call".to_owned() }));
+        match pending.next() {
+            Some(running) if running.work.deadline() <= now => Sight::Overdue,
+            Some(running) if running.since + STUCK_AFTER <= now => {
+                Sight::Stuck(pending.filter_map(|behind| behind.work.leave()).collect())
             }
+            _ => Sight::Fine,
         }
-        overdue
     }
 
     /// Takes no more calls and gives up those that are not answered, in order.
