@@ -49,24 +49,37 @@ async fn a_function_that_passes_is_proven_and_measured() {
     assert!(profile.quality_lower_bound < profile.quality);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn coverage_is_counted_where_it_can_be() {
-    let report = report(&request(DOUBLE, &[(json!(1), json!({"n": 2}))])).await;
+fn has_coverage() -> bool {
     let python = std::env::var("DISE_PYTHON")
         .ok()
         .filter(|path| !path.is_empty())
         .unwrap_or_else(|| "/usr/bin/python3".into());
-    let has_coverage = std::process::Command::new(python)
-        .args(["-I", "-c", "import coverage"])
-        .output()
-        .unwrap()
-        .status
-        .success();
+    let imported = std::process::Command::new(python).args(["-I", "-c", "import coverage"]).output();
+    imported.unwrap().status.success()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn coverage_is_counted_where_it_can_be() {
+    let report = report(&request(DOUBLE, &[(json!(1), json!({"n": 2}))])).await;
     // def, if, return None, return: three of four.
     assert_eq!(
         report.coverage_percent.map(|percent| percent.to_string()).as_deref(),
-        has_coverage.then_some("75.0")
+        has_coverage().then_some("75.0")
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_past_print_does_not_hold_the_coverage_up() {
+    let source = "import os\ndef run(i):\n    for _ in range(i):\n        os.write(1, b'x' * 1000)\n    return {'n': 1}\n";
+    // More than a pipe holds and less than a function may print; then more than that.
+    for (count, passes) in [(200, true), (2000, false)] {
+        let start = std::time::Instant::now();
+        let report =
+            report(&request(source, &[(json!(count), json!({"n": 1})), (json!(1), json!({"n": 1}))])).await;
+        assert_eq!(report.is_proof(), passes, "{report:?}");
+        assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+        assert_eq!(report.coverage_percent.is_some(), has_coverage());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

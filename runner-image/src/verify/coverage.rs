@@ -1,6 +1,6 @@
 //! Which share of a function's statements its examples execute.
 
-use std::{fs::File, io::Read, time::Duration};
+use std::time::Duration;
 
 use dise_core::{
     function::{Language, Limits},
@@ -11,13 +11,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::UnixStream,
+    net::{UnixStream, unix::pipe},
     time::timeout,
 };
 
 use crate::{
     jail::Harness,
-    workers::{Workers, reap},
+    workers::{Tail, Workers, read, reap, receiver},
 };
 
 /// coverage.py and its data, on top of what the function may use.
@@ -25,6 +25,8 @@ const EXTRA_MIB: u32 = 128;
 const LONGEST_ANSWER: u64 = 4096;
 /// All examples together; the trace makes functions several times slower.
 const LONGEST: Duration = Duration::from_mins(1);
+/// For the start of the process and the import of coverage.py.
+const TO_START: Duration = Duration::from_secs(5);
 
 #[derive(Deserialize)]
 struct Count {
@@ -58,16 +60,42 @@ pub(super) async fn measure(
         stream.take(LONGEST_ANSWER).read_to_end(&mut answer).await.ok()?;
         serde_json::from_slice::<Count>(&answer).ok()
     };
-    let count = timeout(LONGEST, conversation).await.ok().flatten();
+    let (mut printed, mut said) = (receiver(process.printed).ok(), Tail::default());
+    let count = tokio::select! {
+        count = timeout(longest(&limits, inputs.len()), conversation) => count.ok().flatten(),
+        // A process whose pipe is full would stand still.
+        () = swallow(&mut printed, &mut said) => None,
+    };
     process.child.kill();
     reap(process.child).await;
     if count.is_none() {
-        let mut said = String::new();
-        // The process is gone, so this does not block.
-        let _ = File::from(process.printed).take(LONGEST_ANSWER).read_to_string(&mut said);
+        // The process is gone: its pipe has an end.
+        while printed.is_some() {
+            swallow_some(&mut printed, &mut said).await;
+        }
+        let said = said.text();
         tracing::warn!(function = %request.function.digest(), %said, "the coverage could not be measured");
     }
     percent(&count?)
+}
+
+/// How long the measurement may take.
+fn longest(limits: &Limits, inputs: usize) -> Duration {
+    let calls = u32::try_from(inputs).unwrap_or(u32::MAX).saturating_mul(limits.timeout_seconds);
+    LONGEST.min(TO_START + Duration::from_secs(calls.into()))
+}
+
+/// Reads what is printed for as long as anybody waits for this.
+async fn swallow(pipe: &mut Option<pipe::Receiver>, said: &mut Tail) {
+    loop {
+        swallow_some(pipe, said).await;
+    }
+}
+
+async fn swallow_some(pipe: &mut Option<pipe::Receiver>, said: &mut Tail) {
+    let mut buffer = [0; 4096];
+    let read = read(pipe, &mut buffer).await;
+    said.push(&buffer[..read]);
 }
 
 /// With one decimal place, and 100 for nothing less than all.

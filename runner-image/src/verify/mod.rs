@@ -123,9 +123,10 @@ struct Ran<'r> {
     harmless: Vec<&'r Value>,
 }
 
+/// Whether the call may have come to its end with its worker's, so that it is not to be run in another process.
 fn ends_process(error: &CallError) -> bool {
-    use CallError::{Deadline, Died, Memory, Protocol};
-    matches!(error, Deadline { .. } | Died { .. } | Memory { .. } | Protocol { .. })
+    use CallError::{Deadline, Died, Memory, PrintedTooMuch, Protocol};
+    matches!(error, Deadline { .. } | Died { .. } | Memory { .. } | PrintedTooMuch { .. } | Protocol { .. })
 }
 
 /// A function under test, in workers of its own.

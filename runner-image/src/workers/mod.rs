@@ -28,8 +28,9 @@ use dise_core::{
 use serde_json::Value;
 use tokio::time::sleep_until;
 
-pub(crate) use attendant::reap;
+pub(crate) use attendant::{read, reap, receiver};
 pub use error::CallError;
+pub(crate) use tail::Tail;
 
 use crate::{
     jail::{Jail, JailError, Spawner, peak_memory_kib},

@@ -5,13 +5,13 @@ const KEPT: usize = 2048;
 
 /// How much was printed, and its end.
 #[derive(Debug, Default)]
-pub(super) struct Tail {
+pub(crate) struct Tail {
     count: usize,
     end: Vec<u8>,
 }
 
 impl Tail {
-    pub(super) fn push(&mut self, bytes: &[u8]) {
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
         self.count = self.count.saturating_add(bytes.len());
         let bytes = &bytes[bytes.len().saturating_sub(KEPT)..];
         let surplus = (self.end.len() + bytes.len()).saturating_sub(KEPT);
@@ -19,17 +19,17 @@ impl Tail {
         self.end.extend_from_slice(bytes);
     }
 
-    pub(super) fn exceeds(&self, limit: u32) -> bool {
+    pub(crate) fn exceeds(&self, limit: u32) -> bool {
         self.count > limit as usize
     }
 
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         if self.count > 0 {
             *self = Self::default();
         }
     }
 
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.end).trim_end().to_owned()
     }
 }
