@@ -11,6 +11,8 @@ use kube::{
 };
 use tokio::sync::watch;
 
+use crate::watching;
+
 /// The plans of all namespaces.
 #[derive(Clone)]
 pub struct Plans {
@@ -24,7 +26,7 @@ impl Plans {
         let (reader, writer) = reflector::store();
         let (tell, changed) = watch::channel(0_u64);
         let events = watcher(Api::<Workflow>::all(client), watcher::Config::default())
-            .default_backoff()
+            .backoff(watching::pause())
             .modify(keep_what_plans_need)
             .reflect(writer);
         let follow = async move {

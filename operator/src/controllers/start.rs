@@ -20,7 +20,10 @@ use tokio::sync::broadcast::Receiver;
 use tokio_util::sync::CancellationToken;
 
 use super::{Context, Error, executor, run, tool, usage, verification, workflow};
-use crate::labels::{self, Role};
+use crate::{
+    labels::{self, Role},
+    watching,
+};
 
 /// Objects of one kind that are reconciled at the same time.
 const CONCURRENCY: u16 = 16;
@@ -133,6 +136,7 @@ where
         Action::requeue(delay)
     };
     controller
+        .trigger_backoff(watching::pause())
         .with_config(Config::default().concurrency(CONCURRENCY))
         .graceful_shutdown_on(stop.clone().cancelled_owned())
         .run(measured, again, Arc::clone(context))
@@ -165,7 +169,7 @@ where
     K: Resource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
 {
     watcher(api, watcher::Config::default().labels(selector))
-        .default_backoff()
+        .backoff(watching::pause())
         .filter_map(|event| async move { event.is_ok().then_some(()) })
 }
 
