@@ -19,7 +19,7 @@ class Count:
     """Every write to what the operator writes, in some namespaces, whoever made it; the Lease is counted apart."""
 
     def __init__(self, cluster, namespaces):
-        self.writes, self.lease, self.stop = [], 0, threading.Event()
+        self.writes, self.lease, self.lost, self.stop = [], 0, False, threading.Event()
         for namespace in namespaces:
             for plural, prefix in WRITTEN.items():
                 cluster.watch(f"{prefix}/namespaces/{namespace}/{plural}", self.handle, self.stop)
@@ -27,6 +27,7 @@ class Count:
         cluster.watch(leases, self.handle_lease, self.stop)
 
     def handle(self, kind, item):
+        self.lost = self.lost or kind == "LOST"
         if kind in ("ADDED", "MODIFIED", "DELETED"):
             managed = item["metadata"].get("managedFields") or [{}]
             last = max(managed, key=lambda entry: entry.get("time", ""))
@@ -79,6 +80,8 @@ def quiet_minute(cluster, namespace, pid, rows, count):
     before, cpu, watched = reconciles(cluster), processes.cpu_seconds(pid), Count(cluster, [namespace, SYSTEM])
     time.sleep(QUIET)
     watched.stop.set()
+    if watched.lost:
+        raise Unmeasurable("a watch ended in the quiet minute")
     for write in watched.writes:
         say(f"written in the quiet minute: {write}")
     used, done = processes.cpu_seconds(pid) - cpu, reconciles(cluster) - before
@@ -104,7 +107,7 @@ def measure(cluster, rows, count):
     began = time.monotonic()
     create_all(cluster, namespace, count)
     created = time.monotonic() - began
-    until(lambda: len(flows.when) >= count or time.sleep(0.1), 600, f"{count} workflows to be ready")
+    flows.until(lambda: len(flows.when) >= count or time.sleep(0.1), 600, f"{count} workflows to be ready")
     taken = max(flows.when.values()) - began
     peak = processes.memory(pid, "VmHWM")
     used, done = processes.cpu_seconds(pid) - cpu, reconciles(cluster) - before

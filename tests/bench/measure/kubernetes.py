@@ -36,7 +36,7 @@ class Cluster:
         self.port = int(line.rsplit(":", 1)[1])
         self.local = threading.local()
         self.namespaces = []
-        self.unique = f"{os.getpid():x}"
+        self.unique = f"{int(time.time()):x}"
 
     def __enter__(self):
         return self
@@ -72,7 +72,10 @@ class Cluster:
             raise
 
     def watch(self, path, handle, stop, selector=""):
-        """Calls `handle(type, object)` for what is there and for every change, in a thread, until `stop` is set."""
+        """Calls `handle(type, object)` for what is there and for every change, in a thread, until `stop` is set.
+
+        A watch that ends before is not resumed, for a change may have been missed: `handle("LOST", None)` tells so.
+        """
         listed = self.request("GET", path + ("?" + urlencode({"labelSelector": selector}) if selector else ""))
         for item in listed["items"]:
             handle("LISTED", item)
@@ -90,6 +93,8 @@ class Cluster:
                     if stop.is_set():
                         return
                     handle(event["type"], event["object"])
+            if not stop.is_set():
+                handle("LOST", None)
 
         thread = threading.Thread(target=follow, daemon=True)
         thread.start()

@@ -15,11 +15,14 @@ class Followed:
     """What became of the objects of a kind in a namespace, and when."""
 
     def __init__(self, cluster, namespace, prefix, plural, holds):
-        self.holds, self.when, self.events = holds, {}, []
+        self.holds, self.when, self.events, self.lost = holds, {}, [], False
         self.stop = threading.Event()
         cluster.watch(f"{prefix}/namespaces/{namespace}/{plural}", self.handle, self.stop)
 
     def handle(self, kind, item):
+        if kind == "LOST":
+            self.lost = True
+            return
         now, name = time.monotonic(), item["metadata"]["name"]
         self.events.append((now, kind, item))
         if is_condition(item, "Failed", generation=False):
@@ -28,10 +31,18 @@ class Followed:
             self.when.setdefault(name, now)
 
     def wait(self, name, patience=PATIENCE):
-        until(lambda: name in self.when, patience, name)
+        self.until(lambda: name in self.when, patience, name)
         if self.when[name] is None:
             raise Unmeasurable(f"{name} failed")
         return self.when[name]
+
+    def until(self, holds, patience, what):
+        def holds_or_is_lost():
+            if self.lost:
+                raise Unmeasurable(f"the watch ended while waiting for {what}; was the API server restarted?")
+            return holds()
+
+        return until(holds_or_is_lost, patience, what)
 
 
 def is_ready(item):
@@ -135,8 +146,8 @@ def first_answer(cluster, namespace, flows, additions):
         changed = (at for at, _, item in flows.events[seen:] if item["status"].get("planHash") != before)
         return next(changed, None)
 
-    at = until(planned, 10, "the plan in the status")
-    until(lambda: is_ready(flows.events[-1][2]), PATIENCE, "the workflow to be ready")
+    at = flows.until(planned, 10, "the plan in the status")
+    flows.until(lambda: is_ready(flows.events[-1][2]), PATIENCE, "the workflow to be ready")
     return at - began, now - began, failed
 
 
