@@ -1,0 +1,3 @@
+//! `kubectl dise`: workflows from the command line.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The memory of `DiSE`: finds artifacts by meaning, words, tags and proven quality.
