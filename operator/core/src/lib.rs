@@ -4,12 +4,14 @@
 //! measured. This crate knows what those words mean and decides with them. It does no I/O, reads no clock and
 //! knows nothing of Kubernetes, so that everything in it can be tested with a table.
 
+pub mod budget;
 pub mod digest;
 pub mod function;
 pub mod money;
 pub mod plan;
 pub mod profile;
 pub mod quality;
+pub mod synthesis;
 pub mod verification;
 pub mod wire;
 pub mod workflow;

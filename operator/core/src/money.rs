@@ -36,6 +36,12 @@ impl Usd {
     pub fn checked_add(self, other: Self) -> Option<Self> {
         self.0.checked_add(other.0).map(Self)
     }
+
+    /// The difference, or no money where `other` is more.
+    #[must_use]
+    pub fn saturating_sub(self, other: Self) -> Self {
+        if self > other { Self((self.0 - other.0).normalize()) } else { Self::ZERO }
+    }
 }
 
 impl TryFrom<Decimal> for Usd {

@@ -8,6 +8,12 @@
 //! | `GET /v1/runs/{name}` | – | [`RunAssignment`] |
 //! | `PUT /v1/runs/{name}/result` | [`RunResult`] | 204 |
 //! | `PUT /v1/usage/{boot}` | [`UsageReport`] | 204 |
+//! | `GET /v1/syntheses/{digest}/recall` | – | [`Recollection`] |
+//! | `POST /v1/syntheses/{digest}/calls/{call}` | [`CallClaim`] | [`CallGrant`] |
+//! | `PUT /v1/syntheses/{digest}/calls/{call}` | [`CallOutcome`] | 204 |
+//! | `PUT /v1/syntheses/{digest}/progress` | [`Progress`] | 204 |
+//! | `PUT /v1/syntheses/{digest}/report` | [`SynthesisReport`](crate::synthesis::SynthesisReport) | 204 |
+//! | `POST /v1/search` | [`SearchQuery`] | [`SearchResult`] |
 //!
 //! Every request carries the pod's projected service-account token, audience [`AUDIENCE`]. The namespace is
 //! the token's; a pod that belongs to one workflow is confined to it.
@@ -18,7 +24,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{digest::Digest, money::Usd, quality::Quality};
+use crate::{
+    digest::Digest,
+    function::{Function, Language},
+    money::Usd,
+    quality::Quality,
+};
 
 /// The audience that a runner's service-account token must be bound to.
 pub const AUDIENCE: &str = "dise-operator";
@@ -165,4 +176,160 @@ pub struct ServingState {
     /// Why a newer plan could not be taken up; the former one goes on serving.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
+}
+
+/// Functions that may solve a task already, the most promising first.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Recollection {
+    /// The functions.
+    pub functions: Vec<Recalled>,
+}
+
+/// A function in the memory.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Recalled {
+    /// The Artifact that holds it.
+    pub artifact: String,
+    /// What it does.
+    pub description: String,
+    /// The code.
+    pub function: Function,
+    /// What its generation had cost; absent when it was not generated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_usd: Option<Usd>,
+}
+
+/// Asks for leave to call a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CallClaim {
+    /// The most that the call can cost.
+    pub at_most: Usd,
+}
+
+/// Whether a model may be called.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum CallGrant {
+    /// The money is reserved.
+    Granted,
+    /// The same call was made before; this is its answer.
+    Answered(CallAnswer),
+    /// Another pod is making the same call; ask again.
+    Held {
+        /// In how many seconds.
+        retry_after_seconds: u32,
+    },
+    /// It could exceed a budget.
+    Refused {
+        /// Which, in a sentence.
+        message: String,
+        /// When that budget is renewed; absent when it never is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
+    },
+}
+
+/// How a call of a model ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum CallOutcome {
+    /// There is an answer, which is stored, so that it is never paid for again.
+    Answered(CallAnswer),
+    /// It certainly was not charged.
+    NotCharged,
+    /// It may have been charged: what was reserved stays booked.
+    MaybeCharged,
+}
+
+/// What a model answered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CallAnswer {
+    /// The text.
+    pub text: String,
+    /// Tokens of the prompt.
+    pub input_tokens: u64,
+    /// Tokens of the answer.
+    pub output_tokens: u64,
+    /// What it cost.
+    pub cost_usd: Usd,
+    /// Whether the text ends where the model meant to end it.
+    pub complete: bool,
+}
+
+/// How a search stands, in a sentence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Progress {
+    /// The sentence.
+    pub message: String,
+}
+
+/// What to look for in the memory.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SearchQuery {
+    /// Words, or what they shall mean.
+    #[serde(default)]
+    pub text: String,
+    /// What the hits must fit exactly.
+    #[serde(default)]
+    pub filter: SearchFilter,
+    /// How many hits, at most 100. Default: 10.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+
+/// What the hits of a search must fit exactly; what is empty or absent is not asked for.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct SearchFilter {
+    /// Kinds of things, such as `Function`.
+    pub kinds: Vec<String>,
+    /// Languages.
+    pub languages: Vec<Language>,
+    /// Tags, all of them.
+    pub tags: BTreeMap<String, String>,
+    /// The lowest quality.
+    pub min_quality: Option<Quality>,
+}
+
+/// What was found.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SearchResult {
+    /// The hits, the best first.
+    pub hits: Vec<SearchHit>,
+    /// Whether meaning was compared too, or words alone.
+    pub by_meaning: bool,
+}
+
+/// Something that was found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SearchHit {
+    /// Its name.
+    pub name: String,
+    /// What it is, such as `Function`.
+    pub kind: String,
+    /// The language of its code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<Language>,
+    /// What it does.
+    pub description: String,
+    /// Digest of its content.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+    /// Measured share of its cases that pass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quality: Option<Quality>,
+    /// Executions so far.
+    pub usage: u64,
+    /// What the hits are ordered by.
+    pub score: f64,
+    /// What the score is made of, by name.
+    pub parts: BTreeMap<String, f64>,
 }

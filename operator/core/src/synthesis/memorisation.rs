@@ -1,0 +1,154 @@
+//! Finds code that looks its answers up instead of computing them.
+
+use serde_json::Value;
+
+use crate::verification::Example;
+
+/// Text of fewer characters is in the source of honest code too.
+const SHORTEST_TEXT: usize = 4;
+/// Whole numbers below are.
+const SMALLEST_NUMBER: u64 = 10;
+
+/// The evidence that `source` holds the cases that it shall compute, in a sentence.
+///
+/// An example counts as held when the source repeats, as literals, a telling value of its input *and* one of its
+/// output, or when its input is quoted in full. Code is taken to have memorised when that is so for more than half of
+/// the examples that have telling values, and for two of them at least; with a single example, for that one. Honest
+/// code that names a label or a separator repeats outputs, or inputs, but hardly both together for most cases.
+#[must_use]
+pub fn memorised(source: &str, examples: &[Example]) -> Option<String> {
+    let literals = Literals(source);
+    let telling: Vec<bool> = examples.iter().filter_map(|example| literals.hold(example)).collect();
+    let held = telling.iter().filter(|held| **held).count();
+    let enough = held >= 2 || (held == 1 && examples.len() == 1);
+    (enough && held * 2 > telling.len())
+        .then(|| format!("its source holds the values of {held} of {} examples", examples.len()))
+}
+
+/// Source code, as far as its literals go.
+struct Literals<'s>(&'s str);
+
+impl Literals<'_> {
+    /// Whether the source holds an example; `None` if the example has nothing by which that could be told.
+    fn hold(&self, example: &Example) -> Option<bool> {
+        let (mut inputs, mut outputs) = (Vec::new(), Vec::new());
+        leaves(&example.input, &mut inputs);
+        leaves(&example.output, &mut outputs);
+        // A value that goes through unchanged says nothing.
+        let through = |value: &&Value| inputs.contains(value);
+        let answers: Vec<&Value> = outputs.iter().filter(|value| !through(value)).copied().collect();
+        let told = |values: &[&Value]| values.iter().any(|value| telling(value));
+        if !told(&inputs) {
+            return None;
+        }
+        let all =
+            |values: &[&Value]| values.iter().filter(|value| telling(value)).all(|value| self.has(value));
+        let any = |values: &[&Value]| values.iter().any(|value| telling(value) && self.has(value));
+        Some(all(&inputs) && (!told(&answers) || any(&answers)))
+    }
+
+    fn has(&self, value: &Value) -> bool {
+        match value {
+            Value::String(text) => self.has_text(text),
+            Value::Number(number) => self.has_number(&number.to_string()),
+            _ => false,
+        }
+    }
+
+    /// Whether a string literal of the source is `text`: quoted in either way, escaped as JSON or not at all.
+    fn has_text(&self, text: &str) -> bool {
+        let escaped = Value::String(text.to_owned()).to_string();
+        let inner = &escaped[1..escaped.len() - 1];
+        [inner, text]
+            .iter()
+            .any(|inner| ['"', '\''].iter().any(|quote| self.0.contains(&format!("{quote}{inner}{quote}"))))
+    }
+
+    fn has_number(&self, digits: &str) -> bool {
+        let borders = |byte: Option<&u8>| {
+            byte.is_none_or(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_' && *byte != b'.')
+        };
+        let bytes = self.0.as_bytes();
+        self.0.match_indices(digits).any(|(start, _)| {
+            borders(start.checked_sub(1).and_then(|before| bytes.get(before)))
+                && borders(bytes.get(start + digits.len()))
+        })
+    }
+}
+
+/// The scalars of a value.
+fn leaves<'v>(value: &'v Value, into: &mut Vec<&'v Value>) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| leaves(item, into)),
+        Value::Object(fields) => fields.values().for_each(|field| leaves(field, into)),
+        scalar => into.push(scalar),
+    }
+}
+
+/// Whether honest code would hardly hold this value.
+fn telling(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.chars().count() >= SHORTEST_TEXT,
+        Value::Number(number) => number.as_i64().is_none_or(|whole| whole.unsigned_abs() >= SMALLEST_NUMBER),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn cases(cases: &[(Value, Value)]) -> Vec<Example> {
+        cases.iter().map(|(input, output)| Example { input: input.clone(), output: output.clone() }).collect()
+    }
+
+    fn reversals() -> Vec<Example> {
+        cases(&[
+            (json!({"text": "hello"}), json!({"text": "olleh"})),
+            (json!({"text": "kubernetes"}), json!({"text": "setenrebuk"})),
+            (json!({"text": ""}), json!({"text": ""})),
+        ])
+    }
+
+    #[test]
+    fn finds_a_lookup_table() {
+        let source = "T = {'hello': 'olleh', \"kubernetes\": 'setenrebuk'}\ndef run(i): return {'text': T.get(i['text'], '')}";
+        let evidence = memorised(source, &reversals()).unwrap();
+        assert!(evidence.contains("2 of 3"), "{evidence}");
+    }
+
+    #[test]
+    fn finds_a_chain_of_comparisons_of_numbers() {
+        let examples = cases(&[(json!(12), json!(144)), (json!(15), json!(225)), (json!(20), json!(400))]);
+        let source = "def run(n):\n    if n == 12: return 144\n    if n == 15: return 225\n    return 400 if n == 20 else 0";
+        assert!(memorised(source, &examples).is_some());
+        assert_eq!(memorised("def run(n):\n    return n * n", &examples), None);
+    }
+
+    #[test]
+    fn leaves_honest_code_alone() {
+        assert_eq!(memorised("def run(i): return {'text': i['text'][::-1]}", &reversals()), None);
+        let labels = cases(&[
+            (json!({"text": "what a wonderful day"}), json!("positive")),
+            (json!({"text": "this is terrible"}), json!("negative")),
+            (json!({"text": "it is a chair"}), json!("neutral")),
+        ]);
+        let source = "W = {'wonderful': 1, 'terrible': -1}\ndef run(i):\n    s = sum(W.get(w, 0) for w in i['text'].split())\n    return 'positive' if s > 0 else 'negative' if s < 0 else 'neutral'";
+        assert_eq!(memorised(source, &labels), None);
+    }
+
+    #[test]
+    fn judges_a_single_example_by_itself() {
+        let examples = cases(&[(json!("hello"), json!("olleh"))]);
+        assert!(memorised("def run(x): return {'hello': 'olleh'}[x]", &examples).is_some());
+        assert_eq!(memorised("def run(x): return x[::-1]", &examples), None);
+    }
+
+    #[test]
+    fn does_not_take_part_of_a_number_for_the_number() {
+        let examples = cases(&[(json!(12), json!(13)), (json!(34), json!(35))]);
+        assert_eq!(memorised("LIMIT = 12345\ndef run(n): return n + 1", &examples), None);
+    }
+}
