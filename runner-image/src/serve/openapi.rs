@@ -5,13 +5,16 @@ use serde_json::{Map, Value, json};
 
 use super::catalog::Entries;
 
-/// The statuses that an execution can be answered with beside 200.
+/// The statuses that a request to execute can be answered with beside 200.
 const PROBLEMS: &[(&str, &str)] = &[
     ("400", "The body is not a request, or the input does not fit the schema."),
     ("404", "No such workflow is served here."),
+    ("405", "Another method than POST."),
+    ("408", "The body did not arrive in time."),
     ("409", "The workflow has no plan that can serve."),
     ("413", "The body is too large."),
     ("429", "Too many requests. Try again after Retry-After."),
+    ("500", "A defect of the executor: the result cannot be written."),
     ("502", "A step failed."),
     ("503", "The executor is shutting down or cannot run functions."),
     ("504", "The deadline passed."),
@@ -169,7 +172,10 @@ fn referred(text: &str, steps: &[PlanStep]) -> Option<Value> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::collections::BTreeSet;
+
+    use super::{super::problem::Problem, *};
+    use crate::engine::{Failure, Kind};
 
     fn steps() -> Vec<PlanStep> {
         let output = json!({"type": "object", "properties": {"label": {"enum": ["a", "b"]}, "r": {"$ref": "#/$defs/x"}}});
@@ -182,6 +188,45 @@ mod tests {
             limits: dise_core::function::Limits::default(),
             options: vec![],
         }]
+    }
+
+    fn failure(kind: Kind) -> Problem {
+        let failure = Failure { kind, reason: "R", step: None, message: String::new(), pointer: None };
+        Problem::failure(failure, None)
+    }
+
+    #[test]
+    fn every_status_that_a_request_is_answered_with_is_described_and_no_other() {
+        let plan = Plan {
+            format: dise_core::plan::PLAN_FORMAT,
+            namespace: "shop".into(),
+            workflow: "triage".into(),
+            description: String::new(),
+            input: json!({}),
+            steps: steps(),
+            result: json!({}),
+        };
+        let problems = [
+            Problem::invalid_request(""),
+            Problem::unknown_workflow(""),
+            Problem::wrong_method(""),
+            Problem::slow_body(),
+            Problem::not_ready("", None),
+            Problem::too_large(1),
+            Problem::overloaded(""),
+            Problem::draining(),
+            Problem::internal(""),
+            failure(Kind::Input),
+            failure(Kind::Step),
+            failure(Kind::Deadline),
+            failure(Kind::Runner),
+        ];
+        let answered = problems.iter().map(|problem| problem.status.to_string());
+        let answered: BTreeSet<_> = answered.chain(["200".to_owned()]).collect();
+        let path = path(&plan);
+        let described = path["post"]["responses"].as_object().unwrap();
+        assert_eq!(described.keys().cloned().collect::<BTreeSet<_>>(), answered);
+        assert!(described.values().all(|response| response["content"].is_object()));
     }
 
     #[test]
