@@ -70,7 +70,8 @@ use crate::{schema, shared::Language};
         .reason(Reason::FieldValueRequired)
 )]
 pub struct ArtifactSpec {
-    /// What the content is. `Function`: code that maps one JSON value to another.
+    /// What the content is. `Function`: code that maps one JSON value to another. `Prompt`: what a language model is
+    /// told. `Test`: further cases for a function.
     #[serde(rename = "type")]
     pub type_: ArtifactType,
     /// Language of the code.
@@ -125,14 +126,36 @@ pub enum ArtifactType {
     /// Code that maps one JSON value to another.
     #[default]
     Function,
+    /// What a language model is told.
+    Prompt,
+    /// Further cases for a function.
+    Test,
 }
 
 /// Where an Artifact's content comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Origin {
-    /// `Authored`: a person wrote it.
+    /// `Authored`: a person wrote it. `Synthesis`: a model wrote it for this step. `Reuse`: it was in the memory already
+    /// and passed this step's cases as it is; `parent` is where it was found.
     pub kind: OriginKind,
+    /// Name of the Tool whose model wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::object_name")]
+    pub tool: Option<String>,
+    /// Digest of the prompt that the model answered: `sha256:` and 64 hex digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::digest")]
+    pub prompt: Option<String>,
+    /// What the search for it cost in US dollars: a decimal string such as `"0.0123"`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::usd")]
+    pub cost_usd: Option<String>,
+    /// What was not spent because it did not have to be generated, in US dollars: what its own generation had cost.
+    /// Only with kind `Reuse`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::usd")]
+    pub saved_usd: Option<String>,
 }
 
 /// How an Artifact came to be.
@@ -142,6 +165,10 @@ pub enum OriginKind {
     /// A person wrote it.
     #[default]
     Authored,
+    /// A model wrote it for this step.
+    Synthesis,
+    /// It was in the memory already.
+    Reuse,
 }
 
 /// What DiSE found out about an Artifact. A number that was not measured is absent.
@@ -177,6 +204,14 @@ pub struct ArtifactStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub generation: Option<i64>,
+    /// How often another step took this code instead of having its own generated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub reuse_count: Option<i64>,
+    /// What those steps did not have to spend, in US dollars: a decimal string such as `"0.0123"`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::usd")]
+    pub saved_usd: Option<String>,
 }
 
 /// What a verification found.

@@ -5,6 +5,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 /// A long-running object does what it was told to do.
 pub const READY: &str = "Ready";
+/// Every step that came without code has some.
+pub const SYNTHESIZED: &str = "Synthesized";
 /// The code behind an object passed its tests.
 pub const VERIFIED: &str = "Verified";
 /// The code is part of a plan.

@@ -36,7 +36,10 @@ impl From<&Step> for StepDefinition {
     fn from(step: &Step) -> Self {
         let mut options: Vec<_> = step.options.iter().map(OptionDefinition::from).collect();
         if options.is_empty() {
-            options.push(OptionDefinition { name: DEFAULT_OPTION.to_owned(), code: Code::Missing });
+            options.push(OptionDefinition {
+                name: DEFAULT_OPTION.to_owned(),
+                code: Code::Missing(function::Language::Python),
+            });
         }
         Self {
             name: step.name.clone(),
@@ -59,7 +62,8 @@ impl From<&StepOption> for OptionDefinition {
             (None, Some(FunctionCode { language, source: Some(source) })) => {
                 Code::Authored(Function { language: (*language).into(), source: source.clone() })
             }
-            (None, _) => Code::Missing,
+            (None, Some(FunctionCode { language, source: None })) => Code::Missing((*language).into()),
+            (None, None) => Code::Missing(function::Language::Python),
         };
         Self { name: option.name.clone(), code }
     }
@@ -92,12 +96,13 @@ impl Constraints {
 }
 
 impl ToolSpec {
-    /// The code of the tool. Absent only when type and member do not match, which the API server rejects.
+    /// The code of the tool; absent when it is a model.
     #[must_use]
     pub fn function(&self) -> Option<Function> {
         let (language, script) = match self.type_ {
             ToolType::PythonFunction => (function::Language::Python, self.python_function.as_ref()?),
             ToolType::BashScript => (function::Language::Bash, self.bash_script.as_ref()?),
+            ToolType::LocalLlm | ToolType::CloudLlm | ToolType::EmbeddingModel => return None,
         };
         Some(Function { language, source: script.source.clone() })
     }

@@ -14,6 +14,7 @@ mod convert;
 mod crd;
 pub mod decimal;
 mod schema;
+mod search;
 pub mod shared;
 pub mod tool;
 pub mod workflow;
@@ -24,10 +25,13 @@ pub use artifact::{
 };
 pub use crd::crds;
 pub use shared::{Example, Language};
-pub use tool::{Constraints, Script, Tool, ToolSpec, ToolStatus, ToolType};
+pub use tool::{
+    Constraints, Llm, LlmApi, Script, SecretKeyRef, TokenPrices, Tool, ToolSpec, ToolStatus, ToolType,
+};
 pub use workflow::{
-    Bottleneck, Evolution, FunctionCode, OutputCheck, QualityGoal, ResourceAmounts, Resources, Serving,
-    ServingMode, Step, StepOption, StepState, StepStatus, Workflow, WorkflowSpec, WorkflowStatus,
+    Bottleneck, Budget, Evolution, FailedCandidate, FunctionCode, OutputCheck, QualityGoal, ResourceAmounts,
+    Resources, SearchStatus, Serving, ServingMode, SpendStatus, Step, StepOption, StepState, StepStatus,
+    Synthesis, Workflow, WorkflowSpec, WorkflowStatus,
 };
 pub use workflow_run::{OutputRef, RunStep, WorkflowRun, WorkflowRunSpec, WorkflowRunStatus};
 

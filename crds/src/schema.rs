@@ -29,6 +29,19 @@ pub(crate) fn usd(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "string", "maxLength": 30, "pattern": r"^[0-9]+(\.[0-9]+)?$"})
 }
 
+/// What is wrong with some code, in sentences.
+pub(crate) fn failures(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "array", "maxItems": 10, "items": {"type": "string", "maxLength": 1000}})
+}
+
+/// Temperatures of a model's calls.
+pub(crate) fn temperatures(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array", "minItems": 1, "maxItems": 16,
+        "items": {"type": "string", "maxLength": 5, "pattern": r"^([01](\.[0-9]{1,3})?|2(\.0{1,3})?)$"},
+    })
+}
+
 /// Milliseconds, to the microsecond.
 pub(crate) fn millis(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "string", "maxLength": 20, "pattern": r"^[0-9]+(\.[0-9]{1,3})?$"})

@@ -16,8 +16,11 @@ pub const EXECUTOR: &str = "dise.dev/executor";
 pub const SHARED: &str = "shared.dise.dev";
 /// The run that a Job belongs to.
 pub const RUN: &str = "dise.dev/run";
-/// The plan that a run executes, or the requests that a verification answers.
+/// The plan that a run executes, or the requests that a Job answers.
 pub const BLOBS: &str = "dise.dev/blobs";
+
+/// When a person asked for another search for code that was not found: any text that was not there before.
+pub const RETRY: &str = "dise.dev/retry";
 
 /// What a runner pod does, and so what it may ask of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -26,6 +29,10 @@ pub enum Role {
     Executor,
     /// Verifies functions.
     Verify,
+    /// Searches for code.
+    Synthesize,
+    /// Asks a model whether it answers.
+    Probe,
     /// Executes one run.
     Run,
 }
@@ -37,6 +44,8 @@ impl Role {
         match self {
             Self::Executor => "executor",
             Self::Verify => "verify",
+            Self::Synthesize => "synthesize",
+            Self::Probe => "probe",
             Self::Run => "run",
         }
     }
@@ -44,7 +53,9 @@ impl Role {
     /// The role that a label names.
     #[must_use]
     pub fn parse(label: &str) -> Option<Self> {
-        [Self::Executor, Self::Verify, Self::Run].into_iter().find(|role| role.as_str() == label)
+        [Self::Executor, Self::Verify, Self::Synthesize, Self::Probe, Self::Run]
+            .into_iter()
+            .find(|role| role.as_str() == label)
     }
 }
 

@@ -1,5 +1,5 @@
 //! The operator of DiSE: controllers that turn declared workflows into proven, served code, and the API that runner
-//! pods talk to. It never executes generated code and never calls a model.
+//! pods talk to. It never executes generated code, and models write code in Jobs.
 
 pub mod api;
 pub mod config;
@@ -9,6 +9,7 @@ pub mod health;
 pub mod labels;
 pub mod metrics;
 pub mod plans;
+pub mod prompts;
 pub mod serve;
 pub mod store;
 pub mod telemetry;

@@ -11,9 +11,13 @@ use serde_json::Value;
 
 mod serving;
 mod status;
+mod synthesis;
 
 pub use serving::{ResourceAmounts, Resources, Serving, ServingMode};
-pub use status::{Bottleneck, StepState, StepStatus, WorkflowStatus};
+pub use status::{
+    Bottleneck, FailedCandidate, SearchStatus, SpendStatus, StepState, StepStatus, WorkflowStatus,
+};
+pub use synthesis::{Budget, Synthesis};
 
 use crate::{
     schema,
@@ -114,6 +118,12 @@ pub struct WorkflowSpec {
     /// How good the workflow must be. Default: no demand beyond passing all examples.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quality: Option<QualityGoal>,
+    /// How code is generated for steps that have none.
+    #[serde(default)]
+    pub synthesis: Synthesis,
+    /// What generating code may cost.
+    #[serde(default)]
+    pub budget: Budget,
     /// Where the workflow is served.
     #[serde(default)]
     pub serving: Serving,
@@ -159,7 +169,7 @@ pub struct Step {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub checks: Vec<OutputCheck>,
     /// Up to 16 ways to get the step done, the preferred first. Default: one Python function named `code`
-    /// without source.
+    /// without source, which is generated.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
@@ -221,8 +231,7 @@ pub struct FunctionCode {
     /// Language of the code. `Python`: the source defines `run(input)`, whose argument and result are JSON
     /// values. `Bash`: the script reads JSON on standard input and writes JSON to standard output.
     pub language: Language,
-    /// The code, at most 65536 characters. Default: the code is missing and the step cannot run until it is
-    /// written.
+    /// The code, at most 65536 characters. Default: it is generated, see `spec.synthesis`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = schema::SOURCE_MAX))]
     pub source: Option<String>,

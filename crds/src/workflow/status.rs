@@ -17,8 +17,8 @@ pub struct WorkflowStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub observed_generation: Option<i64>,
-    /// `Ready`: executors serve the workflow as declared. `Verified`: every step has code that passed its
-    /// examples and checks. `Reconciling`: DiSE is working towards the declared state. `Stalled`: a person must
+    /// `Ready`: executors serve the workflow as declared. `Synthesized`: every step that came without code has some.
+    /// `Verified`: every step has code that passed its examples and checks. `Reconciling`: DiSE is working towards the declared state. `Stalled`: a person must
     /// act, the message says how.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]
@@ -46,6 +46,9 @@ pub struct WorkflowStatus {
     /// When the workflow was executed last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_execution_time: Option<Time>,
+    /// What generating code has cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spend: Option<SpendStatus>,
     /// The step that takes most of an execution's time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bottleneck: Option<Bottleneck>,
@@ -80,6 +83,59 @@ pub struct Bottleneck {
     pub time_percent: i32,
 }
 
+/// What generating a workflow's code has cost.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SpendStatus {
+    /// Since the first search, in US dollars: a decimal string such as `"0.0123"`. What is reserved for calls under way
+    /// counts.
+    #[schemars(schema_with = "schema::usd")]
+    pub total_usd: String,
+    /// What was not spent because code of the memory was used, in US dollars.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::usd")]
+    pub saved_usd: Option<String>,
+}
+
+/// How the search for a step's code went.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SearchStatus {
+    /// What came of it: `Found`, `NothingPassed` or `OutOfBudget`.
+    #[schemars(length(max = 40))]
+    pub outcome: String,
+    /// Candidates that were tried.
+    #[schemars(range(min = 0))]
+    pub candidates: i64,
+    /// Calls of the model that were made.
+    #[schemars(range(min = 0))]
+    pub calls: i64,
+    /// What it cost in US dollars.
+    #[schemars(schema_with = "schema::usd")]
+    pub spent_usd: String,
+    /// The candidate that came closest, if none passed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best_candidate: Option<FailedCandidate>,
+}
+
+/// A candidate that did not pass.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FailedCandidate {
+    /// Why it is not accepted: `Failed`, `Fault`, `NoCode` or `Memorised`.
+    #[schemars(length(max = 40))]
+    pub reason: String,
+    /// Cases passed of all cases, for example `3/5`.
+    #[schemars(length(max = 21))]
+    pub tests: String,
+    /// What is wrong with it: the first failing cases, the fault, or the evidence that it memorised.
+    #[schemars(schema_with = "schema::failures")]
+    pub failures: Vec<String>,
+    /// Its code, at most 8192 characters of it.
+    #[schemars(length(max = 8192))]
+    pub source: String,
+}
+
 /// State of one step.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -103,8 +159,11 @@ pub struct StepStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 21))]
     pub tests: Option<String>,
-    /// `Pending`: waits for code, a Tool or another step. `Verifying`: tests are running. `Ready`: has code
-    /// that passed. `Failed`: no option passed its tests.
+    /// How the search for its code went, if it was generated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<SearchStatus>,
+    /// `Pending`: waits for code, a Tool or another step. `Generating`: a model writes its code. `Verifying`: tests are
+    /// running. `Ready`: has code that passed. `Failed`: no option passed its tests.
     #[serde(default)]
     #[schemars(schema_with = "StepState::schema")]
     pub state: StepState,
@@ -116,6 +175,8 @@ pub enum StepState {
     /// Waits for code, a Tool or another step.
     #[default]
     Pending,
+    /// A model writes its code.
+    Generating,
     /// Tests are running.
     Verifying,
     /// Has code that passed.
@@ -131,7 +192,7 @@ impl StepState {
     /// All states: a newer release widens this enum in the CRD before it writes a new value.
     fn schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({
-            "type": "string", "enum": ["Pending", "Verifying", "Ready", "Failed", "Unknown"],
+            "type": "string", "enum": ["Pending", "Generating", "Verifying", "Ready", "Failed", "Unknown"],
         })
     }
 }

@@ -60,13 +60,13 @@ fn options_say_where_their_code_comes_from() {
             .map(|option| (option.name.as_str(), option.code.clone()))
             .collect()
     };
-    assert_eq!(options(0), [("code", Code::Missing)]);
+    assert_eq!(options(0), [("code", Code::Missing(function::Language::Python))]);
     let authored = Function { language: function::Language::Bash, source: "cat".into() };
     assert_eq!(
         options(1),
         [
             ("own", Code::Authored(authored)),
-            ("unwritten", Code::Missing),
+            ("unwritten", Code::Missing(function::Language::Python)),
             ("shared", Code::Tool("cleaner".into())),
         ]
     );
@@ -97,7 +97,8 @@ fn a_tool_is_a_function() {
 
 #[test]
 fn the_lower_limit_counts() {
-    let constraints = Constraints { timeout_seconds: Some(60), memory_mib: Some(64) };
+    let constraints =
+        Constraints { timeout_seconds: Some(60), memory_mib: Some(64), ..Constraints::default() };
     let limits = constraints.tighten(Limits::default());
     assert_eq!((limits.timeout_seconds, limits.memory_mib), (30, 64));
     assert_eq!(Constraints::default().tighten(Limits::default()), Limits::default());

@@ -50,6 +50,10 @@ fn a_complete_workflow_survives() {
             "nodeSelector": {"kubernetes.io/arch": "arm64"}, "runtimeClassName": "gvisor",
         },
         "evolution": {"keepGenerations": 3},
+        "synthesis": {
+            "tool": "gpt", "candidates": 2, "repairRounds": 1, "temperatures": ["0.5"], "generatedTests": 4, "recall": 0,
+        },
+        "budget": {"maxUsdPerSearch": "0.10", "maxUsdPerDay": "1"},
     });
     let status = json!({
         "observedGeneration": 2, "conditions": conditions(), "planHash": DIGEST, "quality": "0.93",
@@ -58,7 +62,12 @@ fn a_complete_workflow_survives() {
         "steps": [{
             "name": "clean", "activeOption": "code", "artifact": "a-clean-1", "generation": 1, "tests": "12/12",
             "state": "Ready",
+            "search": {
+                "outcome": "NothingPassed", "candidates": 3, "calls": 4, "spentUsd": "0.012",
+                "bestCandidate": {"reason": "Failed", "tests": "1/2", "failures": ["example 1: no"], "source": "x"},
+            },
         }],
+        "spend": {"totalUsd": "0.012", "savedUsd": "0.1"},
         "replicas": 1, "selector": "app=a",
     });
     assert_survives::<Workflow>(&object("Workflow", &spec, &status));

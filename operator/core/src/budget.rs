@@ -21,9 +21,10 @@ const HOURS_KEPT: i64 = 48;
 pub struct Claim {
     /// Names the call: equal calls have equal answers.
     pub call: Digest,
-    /// Who makes it: a pod. While it lives nobody else makes the same call.
+    /// Who makes it: a pod.
     pub holder: String,
-    /// The search that it is part of.
+    /// The search that it is part of. A search has one pod at a time; while that may be making the call, no other
+    /// search makes it.
     pub search: Digest,
     /// The workflow that pays.
     pub workflow: String,
@@ -116,13 +117,13 @@ impl Ledger {
     ) -> Result<Grant, Refusal> {
         let call = claim.call.to_string();
         if let Some(open) = self.open.get(&call)
-            && open.claim.holder != claim.holder
+            && open.claim.search != claim.search
             && open.expires > now
         {
             return Ok(Grant::Held(open.expires));
         }
         self.check(claim, allowance, now)?;
-        // A reservation of a holder that is gone is replaced, but what it counted stays: the call may have been made.
+        // The reservation of a pod that is gone is replaced, but what it counted stays: the call may have been made.
         self.add(claim, now);
         self.open.insert(call, Reservation { claim: claim.clone(), at: now, expires });
         self.forget(now);

@@ -13,6 +13,7 @@
 //! | `PUT /v1/syntheses/{digest}/calls/{call}` | [`CallOutcome`] | 204 |
 //! | `PUT /v1/syntheses/{digest}/progress` | [`Progress`] | 204 |
 //! | `PUT /v1/syntheses/{digest}/report` | [`SynthesisReport`](crate::synthesis::SynthesisReport) | 204 |
+//! | `PUT /v1/probes/{digest}` | [`ProbeReport`], about a [`ProbeRequest`] | 204 |
 //! | `POST /v1/search` | [`SearchQuery`] | [`SearchResult`] |
 //!
 //! Every request carries the pod's projected service-account token, audience [`AUDIENCE`]. The namespace is
@@ -29,6 +30,7 @@ use crate::{
     function::{Function, Language},
     money::Usd,
     quality::Quality,
+    synthesis::ModelTool,
 };
 
 /// The audience that a runner's service-account token must be bound to.
@@ -265,6 +267,31 @@ pub struct CallAnswer {
 #[serde(rename_all = "camelCase")]
 pub struct Progress {
     /// The sentence.
+    pub message: String,
+}
+
+/// Asks whether a model answers. A blob, like the requests of all Jobs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProbeRequest {
+    /// The model.
+    pub model: ModelTool,
+    /// Whether it turns text into vectors.
+    pub embeds: bool,
+    /// When it was asked before, so that each question is a new one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<Timestamp>,
+}
+
+/// Whether a model answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProbeReport {
+    /// When it was asked.
+    pub at: Timestamp,
+    /// Whether it can be used.
+    pub ready: bool,
+    /// What it said, or why it cannot be used, in a sentence.
     pub message: String,
 }
 

@@ -1,6 +1,10 @@
 //! Which blobs a caller may read.
 
-use dise_core::{digest::Digest, plan::Plan};
+use dise_core::{
+    digest::Digest,
+    plan::Plan,
+    synthesis::{Prompts, SynthesisRequest},
+};
 
 use super::{Api, auth::Caller, problem::Problem};
 use crate::labels::Role;
@@ -12,7 +16,10 @@ use crate::labels::Role;
 pub(super) async fn may_read(api: &Api, caller: &Caller, digest: Digest) -> Result<bool, Problem> {
     let plans = match (caller.role, &caller.workflow) {
         (Role::Executor, None) => return Ok(true),
-        (Role::Verify, _) => return Ok(caller.blobs.contains(&digest)),
+        (Role::Verify | Role::Probe, _) => return Ok(caller.blobs.contains(&digest)),
+        (Role::Synthesize, _) => {
+            return Ok(caller.blobs.contains(&digest) || is_prompt(api, caller, digest).await?);
+        }
         (Role::Executor, Some(workflow)) => api.plans.of(&caller.namespace, workflow).into_iter().collect(),
         (Role::Run, _) => caller.blobs.clone(),
     };
@@ -21,6 +28,19 @@ pub(super) async fn may_read(api: &Api, caller: &Caller, digest: Digest) -> Resu
     }
     for plan in plans {
         if names(api, caller, plan, digest).await? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether a request that a search was started for names a prompt.
+async fn is_prompt(api: &Api, caller: &Caller, digest: Digest) -> Result<bool, Problem> {
+    for request in &caller.blobs {
+        let Some(content) = api.context.store.blob(&caller.namespace, *request).await? else { continue };
+        let Ok(request) = serde_json::from_slice::<SynthesisRequest>(&content) else { continue };
+        let Prompts { system, generate, repair, tests } = request.prompts;
+        if [system, generate, repair, tests].contains(&digest) {
             return Ok(true);
         }
     }

@@ -45,7 +45,7 @@ pub struct Caller {
     pub workflow: Option<String>,
     /// The run that it executes.
     pub run: Option<String>,
-    /// What it was started for: the plan of a run, or the requests of a verification.
+    /// What it was started for: the plan of a run, or the requests of a Job.
     pub blobs: BTreeSet<Digest>,
 }
 
@@ -64,6 +64,21 @@ impl Caller {
             self.role.as_str(),
             role.as_str()
         )))
+    }
+}
+
+impl Caller {
+    /// The request that a path names, if the caller has this role and was started for it.
+    ///
+    /// # Errors
+    /// 400 for what is no digest, 403 otherwise.
+    pub fn assigned(&self, role: Role, digest: &str) -> Result<Digest, Problem> {
+        self.require(role)?;
+        let digest: Digest = digest.parse().map_err(|fault| Problem::invalid(format!("{fault}")))?;
+        if self.blobs.contains(&digest) {
+            return Ok(digest);
+        }
+        Err(Problem::forbidden(format!("pod {} was not started for {digest}", self.pod)))
     }
 }
 
@@ -181,8 +196,8 @@ fn caller(identity: Identity, metadata: &ObjectMeta) -> Result<Caller, Problem> 
     let blobs = labels::annotation(metadata, labels::BLOBS).unwrap_or_default();
     let workflow = match role {
         Role::Executor => own(labels::EXECUTOR).filter(|executor| executor != labels::SHARED),
-        Role::Verify => None,
-        Role::Run => own(labels::WORKFLOW),
+        Role::Verify | Role::Probe => None,
+        Role::Run | Role::Synthesize => own(labels::WORKFLOW),
     };
     Ok(Caller {
         namespace: identity.namespace,

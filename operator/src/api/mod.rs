@@ -6,7 +6,9 @@ pub mod problem;
 mod access;
 mod blobs;
 mod listing;
+mod probes;
 mod runs;
+mod syntheses;
 mod usage;
 mod verifications;
 
@@ -16,7 +18,7 @@ use axum::{
     Router,
     extract::{DefaultBodyLimit, FromRequestParts},
     http::request::Parts,
-    routing::{get, put},
+    routing::{get, post, put},
 };
 
 use self::{
@@ -47,6 +49,13 @@ impl Api {
             .route("/v1/runs/{name}", get(runs::get))
             .route("/v1/runs/{name}/result", put(runs::put).layer(DefaultBodyLimit::max(BODY_BYTES)))
             .route("/v1/usage/{boot}", put(usage::put))
+            .route("/v1/probes/{digest}", put(probes::put))
+            .route("/v1/syntheses/{digest}/calls/{call}", post(syntheses::claim).put(syntheses::settle))
+            .route("/v1/syntheses/{digest}/progress", put(syntheses::progress))
+            .route(
+                "/v1/syntheses/{digest}/report",
+                put(syntheses::report).layer(DefaultBodyLimit::max(REPORT_BYTES)),
+            )
             .route(
                 "/v1/verifications/{digest}",
                 put(verifications::put).layer(DefaultBodyLimit::max(REPORT_BYTES)),

@@ -7,7 +7,7 @@ use axum::{
     extract::{Path, State, rejection::JsonRejection},
     http::StatusCode,
 };
-use dise_core::{digest::Digest, verification::VerificationReport};
+use dise_core::verification::VerificationReport;
 
 use super::{Api, auth::Caller, problem::Problem};
 use crate::{labels::Role, store::Key};
@@ -18,11 +18,7 @@ pub(super) async fn put(
     Path(digest): Path<String>,
     report: Result<Json<VerificationReport>, JsonRejection>,
 ) -> Result<StatusCode, Problem> {
-    caller.require(Role::Verify)?;
-    let digest: Digest = digest.parse().map_err(|fault| Problem::invalid(format!("{fault}")))?;
-    if !caller.blobs.contains(&digest) {
-        return Err(Problem::forbidden(format!("pod {} was not asked to verify {digest}", caller.pod)));
-    }
+    let digest = caller.assigned(Role::Verify, &digest)?;
     let Json(report) = report.map_err(|fault| Problem::invalid(fault.body_text()))?;
     if report.request != digest {
         return Err(Problem::invalid(format!("the report is about {}, not {digest}", report.request)));

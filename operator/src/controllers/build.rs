@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use dise_core::wire::AUDIENCE;
+use dise_core::{synthesis::SecretKey, wire::AUDIENCE};
 use k8s_openapi::{
     api::core::v1::{
-        Capabilities, Container, ContainerPort, EmptyDirVolumeSource, EnvVar, EnvVarSource,
+        Capabilities, Container, ContainerPort, EmptyDirVolumeSource, EnvVar, EnvVarSource, KeyToPath,
         LocalObjectReference, ObjectFieldSelector, PodSecurityContext, PodSpec, ProjectedVolumeSource,
-        ResourceRequirements, SeccompProfile, SecurityContext, ServiceAccountTokenProjection, Volume,
-        VolumeMount, VolumeProjection,
+        ResourceRequirements, SeccompProfile, SecretVolumeSource, SecurityContext,
+        ServiceAccountTokenProjection, Volume, VolumeMount, VolumeProjection,
     },
     apimachinery::pkg::api::resource::Quantity,
 };
@@ -27,6 +27,9 @@ const TOKEN_FOLDER: &str = "/var/run/dise";
 const CACHE_FOLDER: &str = "/var/cache/dise";
 const SCRATCH_FOLDER: &str = "/tmp";
 const TOKEN_SECONDS: i64 = 3600;
+const KEY_VOLUME: &str = "model-key";
+const KEY_FOLDER: &str = "/var/run/dise-model";
+const KEY_FILE: &str = "key";
 
 /// What differs between runner pods.
 pub struct Runner<'a> {
@@ -44,6 +47,8 @@ pub struct Runner<'a> {
     pub runtime_class: Option<String>,
     /// Further environment.
     pub env: Vec<EnvVar>,
+    /// The key of the model that it calls.
+    pub model_key: Option<&'a SecretKey>,
 }
 
 impl Runner<'_> {
@@ -65,7 +70,7 @@ impl Runner<'_> {
             )
             .filter(|list| !list.is_empty()),
             security_context: Some(pod_security()),
-            volumes: Some(volumes()),
+            volumes: Some(volumes().into_iter().chain(self.model_key.map(key_volume)).collect()),
             containers: vec![self.container()],
             ..PodSpec::default()
         }
@@ -82,13 +87,15 @@ impl Runner<'_> {
             security_context: Some(container_security()),
             volume_mounts: Some(
                 [("token", TOKEN_FOLDER), ("cache", CACHE_FOLDER), ("scratch", SCRATCH_FOLDER)]
+                    .into_iter()
+                    .chain(self.model_key.map(|_| (KEY_VOLUME, KEY_FOLDER)))
                     .map(|(name, path)| VolumeMount {
                         name: name.to_owned(),
                         mount_path: path.to_owned(),
-                        read_only: (name == "token").then_some(true),
+                        read_only: matches!(name, "token" | KEY_VOLUME).then_some(true),
                         ..VolumeMount::default()
                     })
-                    .to_vec(),
+                    .collect(),
             ),
             ..Container::default()
         }
@@ -119,6 +126,11 @@ impl Runner<'_> {
             .chain(self.settings.allow_missing_landlock.then(|| EnvVar {
                 name: "DISE_ALLOW_MISSING_LANDLOCK".to_owned(),
                 value: Some("true".to_owned()),
+                value_from: None,
+            }))
+            .chain(self.model_key.map(|_| EnvVar {
+                name: "DISE_MODEL_KEY_FILE".to_owned(),
+                value: Some(format!("{KEY_FOLDER}/{KEY_FILE}")),
                 value_from: None,
             }))
             .chain(self.env.iter().cloned())
@@ -167,6 +179,22 @@ fn container_security() -> SecurityContext {
         read_only_root_filesystem: Some(true),
         capabilities: Some(Capabilities { drop: Some(vec!["ALL".to_owned()]), add: None }),
         ..SecurityContext::default()
+    }
+}
+
+/// The operator may not read this Secret; the kubelet hands it to the pod. Optional, so that the pod can say what is
+/// missing instead of waiting for it in silence.
+fn key_volume(secret: &SecretKey) -> Volume {
+    let item = KeyToPath { key: secret.key.clone(), path: KEY_FILE.to_owned(), mode: None };
+    Volume {
+        name: KEY_VOLUME.to_owned(),
+        secret: Some(SecretVolumeSource {
+            secret_name: Some(secret.name.clone()),
+            items: Some(vec![item]),
+            optional: Some(true),
+            ..SecretVolumeSource::default()
+        }),
+        ..Volume::default()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use dise_core::{synthesis::SynthesisReport, verification::VerificationReport};
 use dise_crds::{Tool, Workflow, WorkflowRun};
 use kube::{
     Client,
@@ -10,7 +11,7 @@ use kube::{
 use tokio::sync::{Notify, broadcast, watch};
 
 use super::{
-    Backoff, Owner, Reports, owner::OwnerKind, probe::Probe, usage::Usage, verification::Verifications,
+    Backoff, Owner, Reports, owner::OwnerKind, probe::Probe, spend::Spend, usage::Usage, work::Queue,
     workflow::Recent,
 };
 use crate::{config::Settings, metrics::Metrics, store::Store};
@@ -24,9 +25,19 @@ pub struct Context {
     /// The operator's settings.
     pub settings: Settings,
     /// Verifications that have no report yet.
-    pub verifications: Verifications,
-    /// Reports that were read before.
-    pub reports: Reports,
+    pub verifications: Queue,
+    /// Searches for code that have no report yet.
+    pub syntheses: Queue,
+    /// Questions whether a model answers that have no report yet.
+    pub probes: Queue,
+    /// Reports on verifications.
+    pub reports: Reports<VerificationReport>,
+    /// Reports on searches, by request.
+    pub searches: Reports<SynthesisReport>,
+    /// Reports on the searches that solved a task, by task.
+    pub solutions: Reports<SynthesisReport>,
+    /// What calls of models have cost.
+    pub spend: Spend,
     /// What was applied for workflows a moment ago.
     pub recent: Recent,
     /// What executors serve.

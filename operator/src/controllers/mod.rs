@@ -9,9 +9,10 @@ pub mod executor;
 pub mod pods;
 pub mod probe;
 pub mod run;
+pub mod spend;
 pub mod tool;
 pub mod usage;
-pub mod verification;
+pub mod work;
 pub mod workflow;
 
 mod backoff;
@@ -23,7 +24,7 @@ mod start;
 pub use backoff::Backoff;
 pub use context::{Context, Signals};
 pub use owner::Owner;
-pub use reports::Reports;
+pub use reports::{Reports, describe_failures};
 pub use start::run_all;
 
 /// The field manager of everything that the operator applies.

@@ -1,4 +1,4 @@
-//! Who asked for a verification.
+//! Who asked for work.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Resource as _;
@@ -16,7 +16,7 @@ pub struct Owner {
     pub uid: String,
 }
 
-/// The kinds that ask for verifications.
+/// The kinds that ask for work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum OwnerKind {
     /// A Workflow.
@@ -34,6 +34,12 @@ impl Owner {
     /// A tool.
     pub fn tool(name: impl Into<String>, uid: impl Into<String>) -> Self {
         Self { kind: OwnerKind::Tool, name: name.into(), uid: uid.into() }
+    }
+
+    /// Whether it is a workflow.
+    #[must_use]
+    pub fn is_workflow(&self) -> bool {
+        self.kind == OwnerKind::Workflow
     }
 
     /// The reference that has Kubernetes delete an object once all its owners are gone.

@@ -19,7 +19,11 @@ use serde::de::DeserializeOwned;
 use tokio::sync::broadcast::Receiver;
 use tokio_util::sync::CancellationToken;
 
-use super::{Context, Error, executor, run, tool, usage, verification, workflow};
+use super::{
+    Context, Error, executor, run, tool, usage,
+    work::{self, Queue},
+    workflow,
+};
 use crate::{
     labels::{self, Role},
     watching,
@@ -40,14 +44,14 @@ pub async fn run_all(context: Arc<Context>, stop: CancellationToken) {
             &format!("{}={}", labels::EXECUTOR, labels::SHARED),
         ),
     );
-    let verify_jobs = changes_of_verify_jobs(&context);
+    let queues = [&context.verifications, &context.syntheses, &context.probes];
+    let work = futures::future::join_all(queues.map(|queue| work(&context, queue)));
     tokio::join!(
         workflows,
         tools,
         runs,
         stop.run_until_cancelled(executor::run(&context, workflow_store, changes)),
-        stop.run_until_cancelled(verification::run(&context)),
-        stop.run_until_cancelled(verify_jobs),
+        stop.run_until_cancelled(work),
         stop.run_until_cancelled(usage::run(&context)),
     );
 }
@@ -173,18 +177,21 @@ where
         .filter_map(|event| async move { event.is_ok().then_some(()) })
 }
 
-async fn changes_of_verify_jobs(context: &Context) {
-    let selector = format!("{}={}", labels::ROLE, Role::Verify.as_str());
-    changes(Api::<PartialObjectMeta<Job>>::all(context.client.clone()), &selector)
-        .for_each(|()| async { context.verifications.wake() })
-        .await;
+/// Starts the Jobs of a queue and looks at it again when one of them changes.
+async fn work(context: &Context, queue: &Queue) {
+    let selector = format!("{}={}", labels::ROLE, queue.kind().role().as_str());
+    let changes = changes(Api::<PartialObjectMeta<Job>>::all(context.client.clone()), &selector);
+    let woken = changes.for_each(|()| async { queue.wake() });
+    tokio::join!(work::run(context, queue), woken);
 }
 
 fn users_of_tool(workflows: &Store<Workflow>, tool: &Tool) -> Vec<ObjectRef<Workflow>> {
     let (namespace, name) = (tool.namespace(), tool.name_any());
     matching(workflows, |workflow| {
         let mut options = workflow.spec.steps.iter().flat_map(|step| &step.options);
-        workflow.namespace() == namespace && options.any(|option| option.tool.as_ref() == Some(&name))
+        workflow.namespace() == namespace
+            && (options.any(|option| option.tool.as_ref() == Some(&name))
+                || tool.spec.writes_code() && workflow::lacks_code(workflow))
     })
 }
 

@@ -22,6 +22,36 @@ impl Key {
         Self::of(["verifications", namespace, &format!("{}.json", request.hex())])
     }
 
+    /// The report on a search for code.
+    #[must_use]
+    pub fn synthesis(namespace: &str, request: Digest) -> Self {
+        Self::of(["syntheses", namespace, &format!("{}.json", request.hex())])
+    }
+
+    /// The report on the search that solved a task.
+    #[must_use]
+    pub fn solution(namespace: &str, task: Digest) -> Self {
+        Self::of(["solutions", namespace, &format!("{}.json", task.hex())])
+    }
+
+    /// What a model answered to a call.
+    #[must_use]
+    pub fn call(namespace: &str, call: Digest) -> Self {
+        Self::of(["calls", namespace, &format!("{}.json", call.hex())])
+    }
+
+    /// What was spent.
+    #[must_use]
+    pub fn spend(namespace: &str) -> Self {
+        Self::of(["spend", &format!("{namespace}.json")])
+    }
+
+    /// Whether a model answered.
+    #[must_use]
+    pub fn probe(namespace: &str, request: Digest) -> Self {
+        Self::of(["probes", namespace, &format!("{}.json", request.hex())])
+    }
+
     /// The record of an artifact.
     #[must_use]
     pub fn artifact(namespace: &str, name: &str) -> Self {
@@ -50,6 +80,12 @@ impl Key {
     #[must_use]
     pub fn usage_folded(namespace: &str) -> Self {
         Self::of(["usage-folded", &format!("{namespace}.json")])
+    }
+
+    /// The folder of [`Key::artifact`].
+    #[must_use]
+    pub fn artifact_folder(namespace: &str) -> Self {
+        Self::of(["artifacts", namespace])
     }
 
     pub(super) fn parts(&self) -> impl Iterator<Item = PathPart<'_>> {

@@ -4,6 +4,11 @@
 //! |---|---|
 //! | `blobs/<namespace>/<hex>` | plans, function sources and verification requests, by the SHA-256 of their bytes |
 //! | `verifications/<namespace>/<hex>.json` | the report on a verification request |
+//! | `syntheses/<namespace>/<hex>.json` | the report on a search for code |
+//! | `solutions/<namespace>/<hex>.json` | the report on the search that solved a task |
+//! | `calls/<namespace>/<hex>.json` | what a model answered to a call, so that it is never paid for again |
+//! | `spend/<namespace>.json` | what was spent and what is reserved |
+//! | `probes/<namespace>/<hex>.json` | whether a model answered |
 //! | `artifacts/<namespace>/<name>.json` | the record of an artifact, enough to rebuild its object |
 //! | `runs/<namespace>/<uid>.json` | the result of a run |
 //! | `usage/<namespace>/<boot>.json` | what one runner process has executed |
@@ -19,7 +24,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use dise_core::digest::Digest;
 use futures::TryStreamExt;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, path::Path};
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, UpdateVersion, path::Path};
 use serde::{Serialize, de::DeserializeOwned};
 use url::Url;
 
@@ -30,6 +35,7 @@ pub use keys::Key;
 pub struct Store {
     objects: Arc<dyn ObjectStore>,
     prefix: Path,
+    updates: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// Why the store could not do something.
@@ -82,7 +88,7 @@ impl Store {
         let options = std::env::vars().filter(|(name, _)| name.starts_with("AWS_"));
         let (objects, prefix) = object_store::parse_url_opts(url, options)
             .map_err(|source| StoreError::Open { url: url.to_string(), source })?;
-        Ok(Self { objects: Arc::from(objects), prefix })
+        Ok(Self { objects: Arc::from(objects), prefix, updates: Arc::default() })
     }
 
     /// Stores `content` under its digest, unless it is there already.
@@ -124,6 +130,56 @@ impl Store {
             .await
             .map_err(|source| access("write", key, source))?;
         Ok(())
+    }
+
+    /// Changes a document, or begins one. `change` may be called again when somebody else has changed the document
+    /// meanwhile; nothing is written when it changes nothing.
+    ///
+    /// Stores that cannot compare before they write, such as a folder, have one writer only, and callers of this
+    /// process exclude each other.
+    ///
+    /// # Errors
+    /// [`StoreError::Access`]; [`StoreError::Corrupt`].
+    pub async fn update<T, R>(&self, key: &Key, mut change: impl FnMut(&mut T) -> R) -> Result<R, StoreError>
+    where
+        T: Serialize + DeserializeOwned + Default + PartialEq + Clone,
+    {
+        let _one_at_a_time = self.updates.lock().await;
+        loop {
+            let (before, version) = self.versioned::<T>(key).await?;
+            let mut document = before.clone().unwrap_or_default();
+            let outcome = change(&mut document);
+            if before.as_ref() == Some(&document) {
+                return Ok(outcome);
+            }
+            let json = serde_json::to_vec(&document).map_err(|fault| corrupt(key, &fault))?;
+            let mode = version.map_or(PutMode::Create, PutMode::Update);
+            match self.objects.put_opts(&self.path(key), json.clone().into(), mode.into()).await {
+                Ok(_) => return Ok(outcome),
+                Err(object_store::Error::Precondition { .. } | object_store::Error::AlreadyExists { .. }) => {
+                }
+                Err(object_store::Error::NotImplemented { .. }) => {
+                    self.put(key, &document).await?;
+                    return Ok(outcome);
+                }
+                Err(source) => return Err(access("write", key, source)),
+            }
+        }
+    }
+
+    async fn versioned<T: DeserializeOwned>(
+        &self,
+        key: &Key,
+    ) -> Result<(Option<T>, Option<UpdateVersion>), StoreError> {
+        let found = match self.objects.get(&self.path(key)).await {
+            Ok(found) => found,
+            Err(object_store::Error::NotFound { .. }) => return Ok((None, None)),
+            Err(source) => return Err(access("read", key, source)),
+        };
+        let version = UpdateVersion { e_tag: found.meta.e_tag.clone(), version: found.meta.version.clone() };
+        let content = found.bytes().await.map_err(|source| access("read", key, source))?;
+        let document = serde_json::from_slice(&content).map_err(|fault| corrupt(key, &fault))?;
+        Ok((Some(document), Some(version)))
     }
 
     /// A document, or `None`.
@@ -231,6 +287,31 @@ mod tests {
             store.delete(&Key::usage("shop", "a")).await.unwrap();
             assert_eq!(store.document::<String>(&Key::usage("shop", "a")).await.unwrap(), None);
         }
+    }
+
+    #[tokio::test]
+    async fn loses_no_change_of_those_that_are_made_at_the_same_time() {
+        let (_folder, stores) = stores();
+        for store in stores {
+            let key = Key::spend("shop");
+            let changes = (0..20).map(|_| store.update(&key, |count: &mut u64| *count += 1));
+            futures::future::try_join_all(changes).await.unwrap();
+            assert_eq!(store.document::<u64>(&key).await.unwrap(), Some(20));
+        }
+    }
+
+    #[tokio::test]
+    async fn starts_a_change_over_when_somebody_else_was_faster() {
+        let (_folder, [store, _]) = stores();
+        // A replica of its own: it shares the objects and not the lock.
+        let other = Store { updates: Arc::default(), ..store.clone() };
+        let key = Key::spend("shop");
+        let changes = (0..20).map(|n| {
+            let store = if n % 2 == 0 { &store } else { &other };
+            store.update(&key, |count: &mut u64| *count += 1)
+        });
+        futures::future::try_join_all(changes).await.unwrap();
+        assert_eq!(store.document::<u64>(&key).await.unwrap(), Some(20));
     }
 
     #[tokio::test]

@@ -25,18 +25,22 @@ pub fn memorised(source: &str, examples: &[Example]) -> Option<String> {
         .then(|| format!("its source holds the values of {held} of {} examples", examples.len()))
 }
 
+/// Whether `source` repeats, as literals, a telling value of the output of more than half of the examples, and of two at
+/// least. Honest code that returns labels does too.
+#[must_use]
+pub fn holds_answers(source: &str, examples: &[Example]) -> bool {
+    let literals = Literals(source);
+    let held = examples.iter().filter(|example| literals.hold_answer(example)).count();
+    held >= 2 && held * 2 > examples.len()
+}
+
 /// Source code, as far as its literals go.
 struct Literals<'s>(&'s str);
 
 impl Literals<'_> {
     /// Whether the source holds an example; `None` if the example has nothing by which that could be told.
     fn hold(&self, example: &Example) -> Option<bool> {
-        let (mut inputs, mut outputs) = (Vec::new(), Vec::new());
-        leaves(&example.input, &mut inputs);
-        leaves(&example.output, &mut outputs);
-        // A value that goes through unchanged says nothing.
-        let through = |value: &&Value| inputs.contains(value);
-        let answers: Vec<&Value> = outputs.iter().filter(|value| !through(value)).copied().collect();
+        let (inputs, answers) = parts(example);
         let told = |values: &[&Value]| values.iter().any(|value| telling(value));
         if !told(&inputs) {
             return None;
@@ -45,6 +49,10 @@ impl Literals<'_> {
             |values: &[&Value]| values.iter().filter(|value| telling(value)).all(|value| self.has(value));
         let any = |values: &[&Value]| values.iter().any(|value| telling(value) && self.has(value));
         Some(all(&inputs) && (!told(&answers) || any(&answers)))
+    }
+
+    fn hold_answer(&self, example: &Example) -> bool {
+        parts(example).1.iter().any(|value| telling(value) && self.has(value))
     }
 
     fn has(&self, value: &Value) -> bool {
@@ -74,6 +82,16 @@ impl Literals<'_> {
                 && borders(bytes.get(start + digits.len()))
         })
     }
+}
+
+/// The scalars of an example's input, and those of its output that are not among them: a value that goes through
+/// unchanged says nothing.
+fn parts(example: &Example) -> (Vec<&Value>, Vec<&Value>) {
+    let (mut inputs, mut outputs) = (Vec::new(), Vec::new());
+    leaves(&example.input, &mut inputs);
+    leaves(&example.output, &mut outputs);
+    outputs.retain(|value| !inputs.contains(value));
+    (inputs, outputs)
 }
 
 /// The scalars of a value.
@@ -137,6 +155,14 @@ mod tests {
         ]);
         let source = "W = {'wonderful': 1, 'terrible': -1}\ndef run(i):\n    s = sum(W.get(w, 0) for w in i['text'].split())\n    return 'positive' if s > 0 else 'negative' if s < 0 else 'neutral'";
         assert_eq!(memorised(source, &labels), None);
+    }
+
+    #[test]
+    fn knows_when_most_answers_are_in_the_source() {
+        let examples = reversals();
+        assert!(holds_answers("A = 'olleh'\nB = 'setenrebuk'\n", &examples));
+        assert!(!holds_answers("A = 'olleh'\n", &examples));
+        assert!(!holds_answers("def run(i): return {'text': i['text'][::-1]}", &examples));
     }
 
     #[test]

@@ -12,7 +12,7 @@ mod variation;
 
 pub use front::{Measured, front, prefer};
 pub use holdout::Holdout;
-pub use memorisation::memorised;
+pub use memorisation::{holds_answers, memorised};
 pub use report::{
     Candidate, Failing, GeneratedTest, Origin, Outcome, Solution, Spend, SynthesisReport, Verdict,
 };

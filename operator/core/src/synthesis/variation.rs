@@ -6,8 +6,8 @@ use crate::verification::Example;
 
 /// Up to `count` inputs that differ from every example's and are shaped like one of them, always the same ones.
 ///
-/// They have no expected output. Code that raises on one of them, breaks its schema or gives all of them the same
-/// answer although the examples' answers differ has learnt the examples and not the task.
+/// They have no expected output, and honest code may raise on what it was never meant for. But code that gives all of
+/// them the same answer although the examples' answers differ is under suspicion.
 #[must_use]
 pub fn variations(examples: &[Example], count: usize) -> Vec<Value> {
     let mut found: Vec<Value> = Vec::new();

@@ -29,6 +29,8 @@ pub enum ToolState {
     Ready(ToolCode),
     /// Its code did not, or not yet.
     NotReady,
+    /// It is a model and holds no code.
+    Model,
 }
 
 /// What a Tool brings to a step.

@@ -9,6 +9,7 @@ use crate::{
     function::{Function, Language, Limits},
     plan::{PLAN_FORMAT, Plan, PlanOption, PlanStep},
     profile::Profile,
+    synthesis::Task,
     verification::{Check, Example, VerificationRequest},
 };
 
@@ -30,6 +31,8 @@ pub struct Compiled {
 pub struct CompiledStep {
     /// Unique in the workflow.
     pub name: String,
+    /// What it does, in its author's words.
+    pub description: String,
     /// The steps that must end first, by name, sorted.
     pub depends_on: Vec<String>,
     /// Template of its input.
@@ -59,12 +62,14 @@ pub struct CompiledOption {
 /// Why an option has no code. Neither is a mistake in the definition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MissingCode {
-    /// Nobody wrote it yet.
-    Unwritten,
+    /// Nobody wrote it yet, in this language.
+    Unwritten(Language),
     /// There is no Tool of this name.
     ToolNotFound(String),
     /// The Tool of this name has not passed its own examples.
     ToolNotReady(String),
+    /// The Tool of this name is a model.
+    ToolHoldsNoCode(String),
 }
 
 /// An option that cannot be proven yet.
@@ -76,6 +81,17 @@ pub struct Missing {
     pub option: String,
     /// What is missing.
     pub code: MissingCode,
+}
+
+/// An option whose code has to be written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Unwritten<'c> {
+    /// The step.
+    pub step: &'c str,
+    /// Its option.
+    pub option: &'c str,
+    /// What the code has to do.
+    pub task: Task,
 }
 
 /// A piece of work for the verifier.
@@ -121,9 +137,10 @@ impl Missing {
     #[must_use]
     pub const fn reason(&self) -> &'static str {
         match self.code {
-            MissingCode::Unwritten => "CodeMissing",
+            MissingCode::Unwritten(_) => "CodeMissing",
             MissingCode::ToolNotFound(_) => "ToolNotFound",
             MissingCode::ToolNotReady(_) => "ToolNotReady",
+            MissingCode::ToolHoldsNoCode(_) => "ToolHoldsNoCode",
         }
     }
 }
@@ -132,12 +149,16 @@ impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "step {}, option {}: ", self.step, self.option)?;
         match &self.code {
-            MissingCode::Unwritten => {
-                f.write_str("it has no code; give it a `function.source`, or a `tool` that holds it")
-            }
+            MissingCode::Unwritten(_) => f.write_str(
+                "it has no code, and no model is there to write it: create a Tool of type LocalLlm, name one in \
+                 `synthesis.tool`, or give the step a `function.source` or a `tool` that holds code",
+            ),
             MissingCode::ToolNotFound(tool) => write!(f, "there is no Tool `{tool}` that holds code"),
             MissingCode::ToolNotReady(tool) => {
                 write!(f, "Tool `{tool}` has not passed its own examples; see its condition Ready")
+            }
+            MissingCode::ToolHoldsNoCode(tool) => {
+                write!(f, "Tool `{tool}` is a model and holds no code; name it in `synthesis.tool` to have code written")
             }
         }
     }
@@ -158,6 +179,31 @@ impl Compiled {
                 Some(Missing { step: step.name.clone(), option: option.name.clone(), code: code.clone() })
             }
         })
+    }
+
+    /// The options that nobody wrote code for, and what their code has to do.
+    pub fn unwritten(&self) -> impl Iterator<Item = Unwritten<'_>> {
+        self.options().filter_map(|(step, option)| {
+            let Err(MissingCode::Unwritten(language)) = option.code else { return None };
+            let task = Task {
+                description: step.description.clone(),
+                language,
+                output: step.output.clone(),
+                examples: step.examples.clone(),
+                checks: step.checks.clone(),
+                limits: step.limits,
+            };
+            Some(Unwritten { step: &step.name, option: &option.name, task })
+        })
+    }
+
+    /// Gives an option the code that was written for it.
+    pub fn write(&mut self, step: &str, option: &str, function: Function) {
+        let steps = self.steps.iter_mut().filter(|candidate| candidate.name == step);
+        let mut options = steps.flat_map(|step| &mut step.options);
+        if let Some(option) = options.find(|candidate| candidate.name == option) {
+            option.code = Ok(function);
+        }
     }
 
     /// What has to be proven: one request for every option that has code.

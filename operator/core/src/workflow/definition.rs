@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::{
-    function::{Function, Limits},
+    function::{Function, Language, Limits},
     verification::{Check, Example},
 };
 
@@ -61,8 +61,8 @@ pub struct OptionDefinition {
 pub enum Code {
     /// The author wrote it.
     Authored(Function),
-    /// Nobody wrote it yet.
-    Missing,
+    /// Nobody wrote it yet, in this language.
+    Missing(Language),
     /// A Tool of this name holds it.
     Tool(String),
 }

@@ -32,7 +32,9 @@ mod text;
 mod types;
 
 pub use compile::{ToolCode, ToolState, compile};
-pub use compiled::{Compiled, CompiledOption, CompiledStep, Missing, MissingCode, Proven, Request, Unproven};
+pub use compiled::{
+    Compiled, CompiledOption, CompiledStep, Missing, MissingCode, Proven, Request, Unproven, Unwritten,
+};
 pub use definition::{Code, Definition, OptionDefinition, StepDefinition};
 pub use expression::{EvaluationError, ExpressionError};
 pub use fault::{Fault, FaultReason};

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use crate::{
-    function::Limits,
+    function::{Language, Limits},
     verification::{Check, Example},
 };
 
@@ -65,6 +65,7 @@ impl StepCheck<'_> {
         awaited.extend(self.check_after(step, faults));
         CompiledStep {
             name: step.name.clone(),
+            description: step.description.clone(),
             depends_on: awaited.into_iter().map(str::to_owned).collect(),
             input,
             output,
@@ -95,7 +96,7 @@ impl StepCheck<'_> {
         if step.options.is_empty() {
             return vec![CompiledOption {
                 name: DEFAULT_OPTION.to_owned(),
-                code: Err(MissingCode::Unwritten),
+                code: Err(MissingCode::Unwritten(Language::Python)),
             }];
         }
         for (position, option) in step.options.iter().enumerate() {
@@ -106,10 +107,11 @@ impl StepCheck<'_> {
             name: option.name.clone(),
             code: match &option.code {
                 Code::Authored(function) => Ok(function.clone()),
-                Code::Missing => Err(MissingCode::Unwritten),
+                Code::Missing(language) => Err(MissingCode::Unwritten(*language)),
                 Code::Tool(tool) => match self.tools.get(tool) {
                     Some(ToolState::Ready(tool)) => Ok(tool.function.clone()),
                     Some(ToolState::NotReady) => Err(MissingCode::ToolNotReady(tool.clone())),
+                    Some(ToolState::Model) => Err(MissingCode::ToolHoldsNoCode(tool.clone())),
                     None => Err(MissingCode::ToolNotFound(tool.clone())),
                 },
             },
@@ -122,9 +124,9 @@ impl StepCheck<'_> {
         let tools = step.options.iter().filter_map(|option| match &option.code {
             Code::Tool(tool) => match self.tools.get(tool)? {
                 ToolState::Ready(tool) => Some(tool.limits),
-                ToolState::NotReady => None,
+                ToolState::NotReady | ToolState::Model => None,
             },
-            Code::Authored(_) | Code::Missing => None,
+            Code::Authored(_) | Code::Missing(_) => None,
         });
         tools.fold(step.limits, |a, b| Limits {
             timeout_seconds: a.timeout_seconds.min(b.timeout_seconds),

@@ -191,6 +191,7 @@ fn deployment(executor: &Executor<'_>) -> Deployment {
                 value_from: None,
             })
             .to_vec(),
+        model_key: None,
     }
     .pod();
     pod.termination_grace_period_seconds = Some(GRACE_SECONDS);

@@ -11,7 +11,7 @@ use dise_crds::{
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{api::batch::v1::Job, apimachinery::pkg::apis::meta::v1::Time};
 
-use crate::controllers::verification::{batch::Phase, job::phase};
+use crate::controllers::work::{batch::Phase, job::phase};
 
 /// Bytes of a result that fit the status; a larger one is kept in the object store.
 pub(super) const OUTPUT_BYTES: usize = 32 << 10;

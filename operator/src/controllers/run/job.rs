@@ -44,6 +44,7 @@ pub(super) fn build(settings: &Settings, bundle: &str, run: &WorkflowRun, plan: 
         node_selector: None,
         runtime_class: None,
         env: Vec::new(),
+        model_key: None,
     }
     .pod();
     pod.restart_policy = Some("Never".to_owned());

@@ -10,13 +10,17 @@ use std::{
     time::Duration,
 };
 
-use dise_core::wire::{UsageReport, WorkflowUsage};
-use dise_crds::{Artifact, Workflow};
+use dise_core::{
+    money::Usd,
+    wire::{ArtifactUsage, UsageReport, WorkflowUsage},
+};
+use dise_crds::{Artifact, ArtifactStatus, OriginKind, Workflow};
 use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::Time};
 use kube::{
     Api, Resource as _, ResourceExt as _,
     api::{ListParams, Patch, PatchParams},
 };
+use serde::Serialize;
 use serde_json::json;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -117,19 +121,65 @@ async fn update(context: &Context, namespace: &str) -> Result<(), Error> {
     for usage in totals.workflows.values() {
         uses.extend(usage.artifacts.iter());
     }
-    for artifact in artifacts.list(&ListParams::default()).await? {
-        let Some(usage) = uses.get(&artifact.name_any()) else { continue };
-        let count = i64::try_from(usage.uses).unwrap_or(i64::MAX);
-        if artifact.status.as_ref().and_then(|status| status.usage_count) == Some(count) {
-            continue;
+    let found = artifacts.list(&ListParams::default()).await?.items;
+    let reuses = reuses(&found);
+    for artifact in &found {
+        let name = artifact.name_any();
+        let counts = Counts::of(uses.get(&name).copied(), reuses.get(name.as_str()));
+        if counts.differ(artifact.status.as_ref()) {
+            write(&artifacts, artifact, &counts).await?;
         }
-        let status = json!({"usageCount": count, "lastUsed": Time(usage.last_used)});
-        write(&artifacts, &artifact, &status).await?;
     }
     Ok(())
 }
 
-async fn write(api: &Api<Artifact>, artifact: &Artifact, status: &serde_json::Value) -> Result<(), Error> {
+/// What is counted of an artifact.
+#[derive(Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Counts {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage_count: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_used: Option<Time>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reuse_count: Option<i64>,
+    #[serde(rename = "savedUsd", skip_serializing_if = "Option::is_none")]
+    saved: Option<String>,
+}
+
+impl Counts {
+    fn of(usage: Option<&ArtifactUsage>, reuse: Option<&(i64, Usd)>) -> Self {
+        Self {
+            usage_count: usage.map(|usage| i64::try_from(usage.uses).unwrap_or(i64::MAX)),
+            last_used: usage.map(|usage| Time(usage.last_used)),
+            reuse_count: reuse.map(|(count, _)| *count),
+            saved: reuse.map(|(_, saved)| saved.to_string()),
+        }
+    }
+
+    /// Whether there is something to count that a status does not say yet.
+    fn differ(&self, status: Option<&ArtifactStatus>) -> bool {
+        let known = status.map(|status| (status.usage_count, status.reuse_count, status.saved_usd.as_ref()));
+        let counted = (self.usage_count, self.reuse_count, self.saved.as_ref());
+        *self != Self::default() && known != Some(counted)
+    }
+}
+
+/// How often the code of each artifact was taken by others, and what that saved them.
+fn reuses(artifacts: &[Artifact]) -> BTreeMap<&str, (i64, Usd)> {
+    let mut reuses: BTreeMap<&str, (i64, Usd)> = BTreeMap::new();
+    for artifact in artifacts {
+        let (OriginKind::Reuse, Some(parent)) = (artifact.spec.origin.kind, &artifact.spec.parent) else {
+            continue;
+        };
+        let saved = artifact.spec.origin.saved_usd.as_ref().and_then(|saved| saved.parse().ok());
+        let entry = reuses.entry(parent).or_default();
+        *entry = (entry.0 + 1, entry.1 + saved.unwrap_or_default());
+    }
+    reuses
+}
+
+async fn write(api: &Api<Artifact>, artifact: &Artifact, status: &Counts) -> Result<(), Error> {
     let name = artifact.name_any();
     let patch = json!({
         "apiVersion": Artifact::api_version(&()),

@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dise_core::digest::Digest;
+use dise_core::{
+    digest::Digest,
+    synthesis::{self, Outcome},
+};
 use dise_crds::{
     Artifact, ArtifactSpec, ArtifactStatus, ArtifactType, Language, MeasuredProfile, Origin, OriginKind,
     Verification, Workflow, conditions,
@@ -54,6 +57,9 @@ pub(super) async fn record(
             let active = !named.iter().any(|named| named.passed.step == option.step);
             let artifact = artifact(workflow, &option, &name, generation, active);
             create(context, &namespace, &artifact).await?;
+            if artifact.spec.parent.is_some() {
+                context.signals.usage(&namespace);
+            }
         }
         named.push(Named { passed: option, artifact: name, generation });
     }
@@ -83,7 +89,11 @@ pub(super) async fn promote_and_collect(
     let namespace = workflow.namespace().unwrap_or_default();
     let active = active(named);
     let keep = usize::try_from(workflow.spec.evolution.keep_generations).unwrap_or(1);
-    let surplus = surplus(existing, &active, keep);
+    let mut surplus = surplus(existing, &active, keep);
+    if !surplus.is_empty() {
+        let parents = parents(context, &namespace).await?;
+        surplus.retain(|name| !parents.contains(name));
+    }
     for artifact in existing {
         let name = artifact.name_any();
         if surplus.contains(&name) {
@@ -93,6 +103,13 @@ pub(super) async fn promote_and_collect(
         }
     }
     Ok(())
+}
+
+/// The artifacts that others were made from, which are not collected.
+async fn parents(context: &Context, namespace: &str) -> Result<BTreeSet<String>, Error> {
+    let api: Api<Artifact> = Api::namespaced(context.client.clone(), namespace);
+    let found = api.list(&ListParams::default()).await?;
+    Ok(found.items.into_iter().filter_map(|artifact| artifact.spec.parent).collect())
 }
 
 /// The artifacts that a plan uses: the first option of each step.
@@ -169,6 +186,8 @@ fn promoted(artifact: &Artifact, active: bool, now: Timestamp) -> Option<Artifac
     conditions::set_condition(&mut status.conditions, condition);
     status.usage_count = None;
     status.last_used = None;
+    status.reuse_count = None;
+    status.saved_usd = None;
     Some(status)
 }
 
@@ -204,8 +223,8 @@ fn artifact(workflow: &Workflow, option: &Passed, name: &str, generation: i64, a
         source_ref: Some(Key::blob(&namespace, digest).to_string()),
         source: Some(function.source.clone()),
         tests_digest: Some(option.request.to_string()),
-        parent: None,
-        origin: Origin { kind: OriginKind::Authored },
+        parent: parent(option),
+        origin: origin(option),
         workflow: Some(workflow.name_any()),
         step: Some(option.step.clone()),
         option: Some(option.option.clone()),
@@ -221,6 +240,35 @@ fn artifact(workflow: &Workflow, option: &Passed, name: &str, generation: i64, a
         },
         spec,
         status: Some(status(option, generation, active)),
+    }
+}
+
+/// The artifact that the code was taken from.
+fn parent(option: &Passed) -> Option<String> {
+    let Outcome::Found(solution) = &option.search.as_ref()?.outcome else { return None };
+    match &solution.origin {
+        synthesis::Origin::Recalled { artifact, .. } => Some(artifact.clone()),
+        synthesis::Origin::Generated { .. } => None,
+    }
+}
+
+fn origin(option: &Passed) -> Origin {
+    let Some(report) = &option.search else { return Origin::default() };
+    let Outcome::Found(solution) = &report.outcome else { return Origin::default() };
+    match &solution.origin {
+        synthesis::Origin::Generated { tool, prompt } => Origin {
+            kind: OriginKind::Synthesis,
+            tool: Some(tool.clone()),
+            prompt: Some(prompt.to_string()),
+            cost_usd: Some(report.spend.usd.to_string()),
+            saved_usd: None,
+        },
+        synthesis::Origin::Recalled { saved_usd, .. } => Origin {
+            kind: OriginKind::Reuse,
+            cost_usd: Some(report.spend.usd.to_string()),
+            saved_usd: saved_usd.map(|saved| saved.to_string()),
+            ..Origin::default()
+        },
     }
 }
 

@@ -6,14 +6,16 @@ use dise_core::{
     digest::Digest,
     function::Function,
     profile::WorkflowProfile,
+    synthesis::{self, SynthesisReport},
     verification::VerificationReport,
-    workflow::{Compiled, Fault, Missing, Request},
+    workflow::{Compiled, Fault, Missing, MissingCode, Request},
 };
 
 use dise_crds::ServingMode;
+use jiff::Timestamp;
 
-use super::observe::Proof;
-use crate::controllers::{probe::Uptake, verification::describe_failures};
+use super::{observe::Proof, search::Search};
+use crate::controllers::{describe_failures, probe::Uptake};
 
 /// How soon executors are asked again after they refused a plan.
 const ASK_AGAIN_REFUSED: Duration = Duration::from_secs(10);
@@ -33,6 +35,8 @@ pub(super) struct Passed {
     /// The digest of the request that it answered.
     pub(super) request: Digest,
     pub(super) report: Arc<VerificationReport>,
+    /// The search that found the code; absent when its author wrote it.
+    pub(super) search: Option<Arc<SynthesisReport>>,
 }
 
 /// How a step stands that has no proven option.
@@ -105,6 +109,8 @@ pub(super) enum Outcome {
     Invalid(Vec<Fault>),
     /// Code or a Tool is not there.
     Missing(Vec<Missing>),
+    /// Steps have no code yet that a model shall write; the searches for it.
+    Unwritten(Vec<Search>),
     /// Tests are running.
     Verifying(Vec<Unproven>),
     /// A step has no option that passed.
@@ -118,8 +124,14 @@ pub(super) enum Outcome {
 impl Outcome {
     /// When to look again although nothing changed; `ask_again` says when executors that are busy taking a plan up are
     /// asked again.
-    pub(super) fn look_again(&self, ask_again: impl FnOnce() -> Duration) -> Duration {
-        let Self::Planned(planned) = self else { return RESYNC };
+    pub(super) fn look_again(&self, now: Timestamp, ask_again: impl FnOnce() -> Duration) -> Duration {
+        let planned = match self {
+            Self::Planned(planned) => planned,
+            Self::Unwritten(searches) => {
+                return renewal(searches, now).map_or(RESYNC, |wait| wait.min(RESYNC));
+            }
+            _ => return RESYNC,
+        };
         match &planned.rollout {
             Rollout::Told { uptake: Uptake::Complete, .. } | Rollout::ScaledToZero
                 if planned.changes_mode =>
@@ -134,19 +146,35 @@ impl Outcome {
     }
 }
 
-/// What is missing before a workflow can be proven: a step whose options are all without code. A step that has code
-/// for one option does not wait for the others.
-pub(super) fn missing(compiled: &Compiled) -> Option<Vec<Missing>> {
-    let without_code = |missing: &Missing| {
-        let step = compiled.steps().iter().find(|step| step.name == missing.step);
+/// How long until the first budget is renewed that a search ran into.
+fn renewal(searches: &[Search], now: Timestamp) -> Option<Duration> {
+    let until = searches.iter().filter_map(|search| match &search.state.report()?.outcome {
+        synthesis::Outcome::OutOfBudget { until, .. } => *until,
+        _ => None,
+    });
+    let wait = until.min()?.duration_since(now);
+    Some(Duration::try_from(wait).unwrap_or_default().max(Duration::from_secs(1)))
+}
+
+/// What keeps a workflow from being proven: a step whose options are all without code. A step that has code for one
+/// option does not wait for the others. A Tool that is missing comes first, for a person can see to it meanwhile.
+pub(super) fn without_code(compiled: &Compiled, searches: &[Search]) -> Option<Outcome> {
+    let waits = |step: &str| {
+        let step = compiled.steps().iter().find(|candidate| candidate.name == step);
         step.is_some_and(|step| step.options.iter().all(|option| option.code.is_err()))
     };
-    let missing: Vec<Missing> = compiled.missing().filter(without_code).collect();
-    (!missing.is_empty()).then_some(missing)
+    let unwritten = |missing: &Missing| matches!(missing.code, MissingCode::Unwritten(_));
+    let missing: Vec<Missing> =
+        compiled.missing().filter(|missing| waits(&missing.step) && !unwritten(missing)).collect();
+    if !missing.is_empty() {
+        return Some(Outcome::Missing(missing));
+    }
+    let waiting: Vec<Search> = searches.iter().filter(|search| waits(&search.step)).cloned().collect();
+    (!waiting.is_empty()).then_some(Outcome::Unwritten(waiting))
 }
 
 /// What the proofs add up to: a step needs one option that passed; more are kept in the order of preference.
-pub(super) fn assess(proofs: &[(Request<'_>, Proof)]) -> Assessment {
+pub(super) fn assess(proofs: &[(Request<'_>, Proof)], searches: &[Search]) -> Assessment {
     let mut passed: Vec<Passed> = Vec::new();
     let mut unproven: BTreeMap<String, Vec<(bool, String)>> = BTreeMap::new();
     for (request, proof) in proofs {
@@ -158,6 +186,7 @@ pub(super) fn assess(proofs: &[(Request<'_>, Proof)]) -> Assessment {
                 function: request.request.function.clone(),
                 request: report.request,
                 report: Arc::clone(report),
+                search: found(searches, request),
             }),
             Proof::Report(report) => {
                 let message = format!("option {option}: {}", describe_failures(report));
@@ -177,6 +206,12 @@ pub(super) fn assess(proofs: &[(Request<'_>, Proof)]) -> Assessment {
     }
 }
 
+/// The search that found the code of an option.
+fn found(searches: &[Search], request: &Request<'_>) -> Option<Arc<SynthesisReport>> {
+    let of = |search: &&Search| search.step == request.step && search.option == request.option;
+    searches.iter().find(of)?.state.report().cloned()
+}
+
 /// A step is refuted once all its options are.
 fn merge(step: String, options: &[(bool, String)]) -> Unproven {
     let pending = options.iter().find(|(pending, _)| *pending);
@@ -193,7 +228,6 @@ mod tests {
         function::{Language, Limits},
         verification::{CaseFailure, VerificationRequest},
     };
-    use jiff::Timestamp;
     use serde_json::json;
 
     use super::*;
@@ -232,29 +266,29 @@ mod tests {
     #[test]
     fn waits_for_verdicts_that_are_still_to_come() {
         let proofs = [(request("a", "code"), report(1, 0)), (request("b", "code"), pending())];
-        let Assessment::Verifying(steps) = assess(&proofs) else { panic!("not verifying") };
+        let Assessment::Verifying(steps) = assess(&proofs, &[]) else { panic!("not verifying") };
         assert_eq!(steps.iter().map(|step| step.step.as_str()).collect::<Vec<_>>(), ["b"]);
     }
 
     #[test]
     fn says_at_once_that_a_step_has_failed_and_shows_the_case() {
         let proofs = [(request("a", "code"), report(1, 1)), (request("b", "code"), pending())];
-        let Assessment::Refuted(steps) = assess(&proofs) else { panic!("not refuted") };
+        let Assessment::Refuted(steps) = assess(&proofs, &[]) else { panic!("not refuted") };
         assert!(steps[0].message.contains("1 of 2 examples failed: example 0: expected 1, got 2"));
     }
 
     #[test]
     fn serves_a_step_by_the_option_that_passed() {
         let proofs = [(request("a", "fast"), report(0, 1)), (request("a", "safe"), report(1, 0))];
-        let Assessment::Proven(passed) = assess(&proofs) else { panic!("not proven") };
+        let Assessment::Proven(passed) = assess(&proofs, &[]) else { panic!("not proven") };
         assert_eq!(passed.iter().map(|option| option.option.as_str()).collect::<Vec<_>>(), ["safe"]);
     }
 
     #[test]
     fn refutes_a_step_only_when_all_its_options_failed() {
         let proofs = [(request("a", "fast"), report(0, 1)), (request("a", "safe"), pending())];
-        assert!(matches!(assess(&proofs), Assessment::Verifying(_)));
+        assert!(matches!(assess(&proofs, &[]), Assessment::Verifying(_)));
         let proofs = [(request("a", "fast"), report(0, 1)), (request("a", "safe"), report(0, 1))];
-        assert!(matches!(assess(&proofs), Assessment::Refuted(_)));
+        assert!(matches!(assess(&proofs, &[]), Assessment::Refuted(_)));
     }
 }

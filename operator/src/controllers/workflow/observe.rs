@@ -57,7 +57,8 @@ fn state(tool: &Tool) -> ToolState {
                 .map_or(Limits::NONE, |constraints| constraints.tighten(Limits::NONE));
             ToolState::Ready(ToolCode { function, limits })
         }
-        _ => ToolState::NotReady,
+        Some(_) => ToolState::NotReady,
+        None => ToolState::Model,
     }
 }
 
@@ -71,7 +72,7 @@ pub(super) fn basis(
         .iter()
         .map(|(name, tool)| match tool {
             ToolState::Ready(code) => (name, Some((code.function.digest(), code.limits))),
-            ToolState::NotReady => (name, None),
+            ToolState::NotReady | ToolState::Model => (name, None),
         })
         .collect();
     Ok(Basis {
@@ -103,7 +104,7 @@ pub(super) async fn proofs<'c>(
             Proof::Report(report)
         } else {
             store_request(&context.store, &namespace, &request.request).await?;
-            Proof::Pending(context.verifications.submit(&namespace, digest, &owner))
+            Proof::Pending(context.verifications.submit(&namespace, digest, &owner, None))
         };
         proofs.push((request, proof));
     }
@@ -121,7 +122,7 @@ mod tests {
         let spec = ToolSpec {
             type_: ToolType::PythonFunction,
             python_function: Some(Script { source: "def run(x): return x".into() }),
-            constraints: Some(Constraints { timeout_seconds: Some(5), memory_mib: None }),
+            constraints: Some(Constraints { timeout_seconds: Some(5), ..Constraints::default() }),
             ..ToolSpec::default()
         };
         let condition =

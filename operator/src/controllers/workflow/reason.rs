@@ -22,3 +22,11 @@ pub const STORE_UNAVAILABLE: &str = "StoreUnavailable";
 pub const SERVICE_NAME_TAKEN: &str = "ServiceNameTaken";
 /// The measured quality is below the workflow's goal.
 pub const QUALITY_BELOW_GOAL: &str = "QualityBelowGoal";
+/// A model is writing code for a step.
+pub const GENERATING: &str = "Generating";
+/// None of the candidates that a model wrote for a step passed.
+pub const NO_CANDIDATE_PASSED: &str = "NoCandidatePassed";
+/// The next call of a model could have exceeded a budget.
+pub const OUT_OF_BUDGET: &str = "OutOfBudget";
+/// Every step that came without code has some.
+pub const FOUND: &str = "Found";

@@ -19,7 +19,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::{
     decide::{Outcome, Planned, Rollout, Unproven},
-    reason,
+    reason, search_status,
 };
 use crate::{
     controllers::{executor::build::SHARED_NAME, probe::Uptake, usage::cost_per_run},
@@ -30,12 +30,12 @@ use crate::{
 const MESSAGE_CHARACTERS: usize = 2000;
 
 /// What the conditions say.
-struct Verdict {
-    ready: bool,
-    reason: &'static str,
-    message: String,
+pub(super) struct Verdict {
+    pub(super) ready: bool,
+    pub(super) reason: &'static str,
+    pub(super) message: String,
     /// Whether a person must act.
-    stalled: bool,
+    pub(super) stalled: bool,
 }
 
 /// The status that an outcome calls for.
@@ -133,6 +133,11 @@ fn steps(workflow: &Workflow, outcome: &Outcome, before: &[StepStatus]) -> Vec<S
                         step.state = StepState::Pending;
                     }
                 }
+                Outcome::Unwritten(searches) => {
+                    if let Some(search) = searches.iter().find(|search| search.step == name) {
+                        step.state = search_status::step_state(&search.state);
+                    }
+                }
                 Outcome::Invalid(_) | Outcome::StoreUnavailable => {}
             }
             step
@@ -155,6 +160,7 @@ fn verdict(workflow: &Workflow, outcome: &Outcome) -> Verdict {
             // A Tool may come any moment; code is written by a person.
             stalled: missing.iter().any(|missing| missing.reason() == reason::CODE_MISSING),
         },
+        Outcome::Unwritten(searches) => search_status::verdict(searches),
         Outcome::Verifying(steps) => {
             Verdict { ready: false, reason: reason::VERIFYING, message: describe(steps), stalled: false }
         }
@@ -274,9 +280,11 @@ fn set_conditions(
     let (verified, why) = match outcome {
         Outcome::Planned(_) => (Status::True, "every step has code that passed its examples and checks"),
         Outcome::Refuted(_) => (Status::False, "a step has no option that passed; see Ready"),
-        Outcome::Invalid(_) | Outcome::Missing(_) | Outcome::Verifying(_) | Outcome::StoreUnavailable => {
-            (Status::Unknown, "not every step has been proven yet; see Ready")
-        }
+        Outcome::Invalid(_)
+        | Outcome::Missing(_)
+        | Outcome::Unwritten(_)
+        | Outcome::Verifying(_)
+        | Outcome::StoreUnavailable => (Status::Unknown, "not every step has been proven yet; see Ready"),
     };
     let verified_reason = if verified == Status::True { "Proven" } else { verdict.reason };
     set(conditions, VERIFIED, verified, verified_reason, why);

@@ -317,7 +317,7 @@ fn tells_a_missing_tool_from_a_mistake() {
 fn plans_only_what_is_proven_in_the_authors_preference() {
     let mut definition = triage();
     definition.steps[0].options = vec![
-        option("first", Code::Missing),
+        option("first", Code::Missing(Language::Python)),
         option("second", Code::Authored(function("second"))),
         option("third", Code::Authored(function("third"))),
     ];

@@ -1,4 +1,4 @@
-//! Which verification Job to start next in a namespace.
+//! Which Job to start next in a namespace.
 //!
 //! Verifications are committed in groups: the first request starts a Job at once, and what is asked for meanwhile
 //! goes together into the next. A burst of workflows so costs a few pods instead of one each, and a lone workflow
@@ -9,14 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use dise_core::digest::Digest;
 use jiff::{SignedDuration, Timestamp};
 
-/// Jobs of a namespace that run at the same time: a second, so that a long verification does not hold up the rest.
-const ACTIVE_JOBS: usize = 2;
-/// Requests in one Job. A lost pod loses at most what it had not yet reported.
-const REQUESTS_PER_JOB: usize = 64;
+use super::Kind;
+
 const FIRST_DELAY: SignedDuration = SignedDuration::from_secs(10);
 const LONGEST_DELAY: SignedDuration = SignedDuration::from_mins(5);
 
-/// A verification Job, as far as the choice needs it.
+/// A Job, as far as the choice needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobState {
     /// Its name.
@@ -73,9 +71,9 @@ pub enum Note {
     },
 }
 
-/// Chooses the next Job for the `pending` requests of a namespace whose verification Jobs are `jobs`.
+/// Chooses the next Job of a kind for the `pending` requests of a namespace whose Jobs of this kind are `jobs`.
 #[must_use]
-pub fn next(pending: &BTreeSet<Digest>, jobs: &[JobState], now: Timestamp) -> Step {
+pub fn next(kind: Kind, pending: &BTreeSet<Digest>, jobs: &[JobState], now: Timestamp) -> Step {
     let mut step = Step::default();
     let mut ready: BTreeMap<u32, BTreeSet<Digest>> = BTreeMap::new();
     for &request in pending {
@@ -92,10 +90,10 @@ pub fn next(pending: &BTreeSet<Digest>, jobs: &[JobState], now: Timestamp) -> St
         step.notes.insert(request, note);
     }
     let active = jobs.iter().filter(|job| job.phase == Phase::Active).count();
-    if active < ACTIVE_JOBS {
+    if active < kind.active_jobs() {
         step.start = ready.into_iter().next().map(|(attempt, requests)| {
             // What failed before is tried alone, so that it cannot take others down with it.
-            let at_most = if attempt == 0 { REQUESTS_PER_JOB } else { 1 };
+            let at_most = if attempt == 0 { kind.requests_per_job() } else { 1 };
             (requests.into_iter().take(at_most).collect(), attempt)
         });
     }
@@ -151,14 +149,14 @@ mod tests {
 
     #[test]
     fn starts_a_lone_request_at_once() {
-        let step = next(&digests(&["a"]), &[], NOW);
+        let step = next(Kind::Verify, &digests(&["a"]), &[], NOW);
         assert_eq!(step.start, Some((digests(&["a"]), 0)));
     }
 
     #[test]
     fn never_starts_what_a_running_job_is_at() {
         let running = [job("j1", &["a"], Phase::Active)];
-        let step = next(&digests(&["a"]), &running, NOW);
+        let step = next(Kind::Verify, &digests(&["a"]), &running, NOW);
         assert_eq!(step.start, None);
         assert_eq!(step.notes[&Digest::of(b"a")], Note::InFlight { job: "j1".into() });
     }
@@ -167,40 +165,52 @@ mod tests {
     fn gathers_what_is_asked_for_while_two_jobs_run() {
         let running = [job("j1", &["a"], Phase::Active), job("j2", &["b"], Phase::Active)];
         let pending = digests(&["a", "b", "c", "d"]);
-        assert_eq!(next(&pending, &running, NOW).start, None);
-        assert_eq!(next(&pending, &running[..1], NOW).start, Some((digests(&["b", "c", "d"]), 0)));
+        assert_eq!(next(Kind::Verify, &pending, &running, NOW).start, None);
+        assert_eq!(
+            next(Kind::Verify, &pending, &running[..1], NOW).start,
+            Some((digests(&["b", "c", "d"]), 0))
+        );
     }
 
     #[test]
     fn bounds_a_job() {
         let names: Vec<String> = (0..200).map(|n| n.to_string()).collect();
         let pending = digests(&names.iter().map(String::as_str).collect::<Vec<_>>());
-        assert_eq!(next(&pending, &[], NOW).start.unwrap().0.len(), REQUESTS_PER_JOB);
+        assert_eq!(
+            next(Kind::Verify, &pending, &[], NOW).start.unwrap().0.len(),
+            Kind::Verify.requests_per_job()
+        );
+    }
+
+    #[test]
+    fn gives_each_search_a_job_of_its_own() {
+        let start = next(Kind::Synthesize, &digests(&["a", "b"]), &[], NOW).start.unwrap();
+        assert_eq!(start.0.len(), 1);
     }
 
     #[test]
     fn retries_a_failure_alone_and_later_each_time() {
         let pending = digests(&["a"]);
         let once = [job("j1", &["a", "b"], failed(NOW))];
-        let early = next(&pending, &once, NOW + seconds(9));
+        let early = next(Kind::Verify, &pending, &once, NOW + seconds(9));
         assert_eq!((early.start, early.again_at), (None, Some(NOW + seconds(10))));
-        assert_eq!(next(&pending, &once, NOW + seconds(10)).start, Some((pending.clone(), 1)));
+        assert_eq!(next(Kind::Verify, &pending, &once, NOW + seconds(10)).start, Some((pending.clone(), 1)));
 
         let twice = [once[0].clone(), job("j2", &["a"], failed(NOW + seconds(11)))];
-        assert_eq!(next(&pending, &twice, NOW + seconds(30)).start, None);
-        assert_eq!(next(&pending, &twice, NOW + seconds(31)).start, Some((pending.clone(), 2)));
+        assert_eq!(next(Kind::Verify, &pending, &twice, NOW + seconds(30)).start, None);
+        assert_eq!(next(Kind::Verify, &pending, &twice, NOW + seconds(31)).start, Some((pending.clone(), 2)));
     }
 
     #[test]
     fn lets_new_requests_pass_a_failing_one() {
         let jobs = [job("j1", &["a"], failed(NOW))];
-        assert_eq!(next(&digests(&["a", "b"]), &jobs, NOW).start, Some((digests(&["b"]), 0)));
+        assert_eq!(next(Kind::Verify, &digests(&["a", "b"]), &jobs, NOW).start, Some((digests(&["b"]), 0)));
     }
 
     #[test]
     fn counts_a_job_that_succeeded_without_a_report_as_failed() {
         let jobs = [job("j1", &["a"], Phase::Ended { at: NOW, failure: None })];
-        let step = next(&digests(&["a"]), &jobs, NOW);
+        let step = next(Kind::Verify, &digests(&["a"]), &jobs, NOW);
         assert!(
             matches!(&step.notes[&Digest::of(b"a")], Note::Failing { reason, .. } if reason.contains("report"))
         );

@@ -1,48 +1,66 @@
-//! The Job that verifies functions, and how its state is read back.
+//! The Job that does some work, and how its state is read back.
 
 use std::collections::BTreeSet;
 
-use dise_core::digest::Digest;
+use dise_core::{digest::Digest, synthesis::SecretKey};
 use jiff::Timestamp;
-use k8s_openapi::{
-    api::{
-        batch::v1::{Job, JobSpec},
-        core::v1::PodTemplateSpec,
-    },
-    apimachinery::pkg::apis::meta::v1::OwnerReference,
+use k8s_openapi::api::{
+    batch::v1::{Job, JobSpec},
+    core::v1::PodTemplateSpec,
 };
 use kube::api::ObjectMeta;
 
-use super::batch::{JobState, Phase};
+use super::{
+    Kind,
+    batch::{JobState, Phase},
+};
 use crate::{
     config::Settings,
-    controllers::build::{Runner, runner_labels},
-    labels::{self, Role},
+    controllers::{
+        Owner,
+        build::{Runner, runner_labels},
+    },
+    labels,
 };
 
 /// Seconds that a finished Job is kept, so that failures are remembered for the delay before the next attempt.
 const KEPT_SECONDS: i32 = 900;
-/// Seconds after which a Job is given up: an image that cannot be pulled, a node that never comes.
-const GIVEN_UP_SECONDS: i64 = 1800;
-/// How often a pod is replaced within one Job. A lost node or an operator that is away are survived by that.
-const POD_RETRIES: i32 = 4;
 
-/// The Job for `requests`. Equal work has an equal name, so that it cannot be started twice.
+/// What a Job shall do, and for whom.
+#[derive(Clone, Debug)]
+pub struct Assignment<'a> {
+    /// The kind of work.
+    pub kind: Kind,
+    /// Where.
+    pub namespace: &'a str,
+    /// What is asked.
+    pub requests: &'a BTreeSet<Digest>,
+    /// Which attempt this is, counted from 0.
+    pub attempt: u32,
+    /// Who asked. The first workflow among them pays.
+    pub owners: BTreeSet<Owner>,
+    /// The key of the model that it calls.
+    pub secret: Option<SecretKey>,
+}
+
+/// The Job of an assignment. Equal work has an equal name, so that it cannot be started twice.
 ///
 /// # Errors
 /// Digests always have a JSON form; the error type is that of serialisation.
 pub fn build(
     settings: &Settings,
     bundle: &str,
-    namespace: &str,
-    requests: &BTreeSet<Digest>,
-    attempt: u32,
-    owners: Vec<OwnerReference>,
+    assignment: &Assignment<'_>,
 ) -> Result<Job, serde_json::Error> {
-    let name = format!("dise-verify-{}", Digest::of_json(&(requests, attempt))?.short(16));
+    let Assignment { kind, namespace, requests, attempt, owners, secret } = assignment;
+    let name = format!("dise-{}-{}", kind.command(), Digest::of_json(&(requests, attempt))?.short(16));
     let list = requests.iter().map(ToString::to_string).collect::<Vec<_>>();
     let annotations = [(labels::BLOBS.to_owned(), list.join(","))];
-    let mut args = vec!["verify".to_owned()];
+    let mut marks = runner_labels(kind.role());
+    if let Some(payer) = owners.iter().find(|owner| owner.is_workflow()) {
+        marks.insert(labels::WORKFLOW.to_owned(), payer.name.clone());
+    }
+    let mut args = vec![kind.command().to_owned()];
     args.extend(list.iter().map(|request| format!("--request={request}")));
     let mut pod = Runner {
         settings,
@@ -52,25 +70,26 @@ pub fn build(
         node_selector: None,
         runtime_class: None,
         env: Vec::new(),
+        model_key: secret.as_ref(),
     }
     .pod();
     pod.restart_policy = Some("Never".to_owned());
     Ok(Job {
         metadata: ObjectMeta {
             name: Some(name),
-            namespace: Some(namespace.to_owned()),
-            labels: Some(runner_labels(Role::Verify)),
+            namespace: Some((*namespace).to_owned()),
+            labels: Some(marks.clone()),
             annotations: Some(annotations.clone().into()),
-            owner_references: Some(owners),
+            owner_references: Some(owners.iter().map(Owner::reference).collect()),
             ..ObjectMeta::default()
         },
         spec: Some(JobSpec {
-            backoff_limit: Some(POD_RETRIES),
-            active_deadline_seconds: Some(GIVEN_UP_SECONDS),
+            backoff_limit: Some(kind.pod_retries()),
+            active_deadline_seconds: Some(kind.given_up_seconds()),
             ttl_seconds_after_finished: Some(KEPT_SECONDS),
             template: PodTemplateSpec {
                 metadata: Some(ObjectMeta {
-                    labels: Some(runner_labels(Role::Verify)),
+                    labels: Some(marks),
                     annotations: Some(annotations.into()),
                     ..ObjectMeta::default()
                 }),
@@ -122,10 +141,32 @@ mod tests {
 
     use super::*;
 
-    fn job(attempt: u32) -> Job {
+    fn job_of(kind: Kind, attempt: u32) -> Job {
         let settings = Settings::parse_from(["x", "--store-url=memory:///", "--runner-image=runner:1"]);
         let requests = BTreeSet::from([Digest::of(b"a"), Digest::of(b"b")]);
-        build(&settings, "PEM", "shop", &requests, attempt, Vec::new()).unwrap()
+        let owners = BTreeSet::from([Owner::tool("t", "1"), Owner::workflow("triage", "2")]);
+        let secret = (kind != Kind::Verify).then(|| SecretKey { name: "keys".into(), key: "gpt".into() });
+        let assignment = Assignment { kind, namespace: "shop", requests: &requests, attempt, owners, secret };
+        build(&settings, "PEM", &assignment).unwrap()
+    }
+
+    fn job(attempt: u32) -> Job {
+        job_of(Kind::Verify, attempt)
+    }
+
+    #[test]
+    fn mounts_the_key_of_the_model_that_it_calls_and_says_who_pays() {
+        let job = job_of(Kind::Synthesize, 0);
+        let template = job.spec.unwrap().template;
+        let pod = template.spec.unwrap();
+        let volumes = pod.volumes.unwrap();
+        let secrets: Vec<_> = volumes.iter().filter_map(|volume| volume.secret.as_ref()).collect();
+        assert_eq!(secrets.len(), 1);
+        assert_eq!(secrets[0].secret_name.as_deref(), Some("keys"));
+        assert_eq!(secrets[0].items.as_ref().unwrap()[0].key, "gpt");
+        assert_eq!(labels::label(&template.metadata.unwrap(), labels::WORKFLOW), Some("triage"));
+        let verify = job_of(Kind::Verify, 0).spec.unwrap().template.spec.unwrap();
+        assert!(verify.volumes.unwrap().iter().all(|volume| volume.secret.is_none()));
     }
 
     #[test]

@@ -1,4 +1,6 @@
-//! The Tool controller: a tool is ready when its code has passed its own examples.
+//! The Tool controller: a tool is ready when its code has passed its own examples, or when its model answers.
+
+mod model;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -8,9 +10,10 @@ use dise_core::{
 };
 use dise_crds::{
     Tool, ToolStatus,
-    conditions::{READY, Status, condition, set_condition},
+    conditions::{READY, Status, condition, find_condition, set_condition},
 };
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{
     Resource as _, ResourceExt as _,
     runtime::{
@@ -20,7 +23,7 @@ use kube::{
 };
 use serde_json::Value;
 
-use super::{Context, Error, Owner, apply, reports, verification::describe_failures};
+use super::{Context, Error, Owner, apply, describe_failures, reports};
 
 const RESYNC: Duration = Duration::from_mins(10);
 
@@ -32,33 +35,60 @@ pub async fn reconcile(tool: Arc<Tool>, context: Arc<Context>) -> Result<Action,
     let namespace = tool.namespace().unwrap_or_default();
     let owner = Owner::tool(tool.name_any(), tool.uid().unwrap_or_default());
     if tool.metadata.deletion_timestamp.is_some() {
-        context.verifications.retain(&namespace, &owner, &BTreeSet::new());
+        for queue in [&context.verifications, &context.probes] {
+            queue.retain(&namespace, &owner, &BTreeSet::new());
+        }
         return Ok(Action::await_change());
     }
-    let verdict = match request(&tool) {
-        Ok(request) => assess(&context, &namespace, &owner, &request).await?,
-        Err((reason, message)) => Verdict { status: Status::False, reason, message },
+    let verdict = if tool.spec.llm.is_some() {
+        model::assess(&context, &namespace, &owner, &tool).await?
+    } else {
+        match request(&tool) {
+            Ok(request) => assess(&context, &namespace, &owner, &request).await?,
+            Err((reason, message)) => Verdict::new(Status::False, reason, message),
+        }
     };
     let status = status(&tool, &verdict, Timestamp::now());
-    if apply::apply_status(&context.client, &*tool, tool.status.as_ref(), &status).await? {
+    if apply::apply_status(&context.client, &*tool, tool.status.as_ref(), &status).await?
+        && is_news(&tool, &status)
+    {
         let event = Event {
             type_: if verdict.status == Status::False { EventType::Warning } else { EventType::Normal },
             reason: verdict.reason.to_owned(),
             note: Some(verdict.message.chars().take(1000).collect()),
-            action: "Verify".to_owned(),
+            action: "Reconcile".to_owned(),
             secondary: None,
         };
         if let Err(fault) = context.events.publish(&event, &tool.object_ref(&())).await {
             tracing::debug!(%fault, "cannot publish an Event");
         }
     }
-    Ok(Action::requeue(RESYNC))
+    Ok(Action::requeue(verdict.again.min(RESYNC)))
 }
 
+/// What the condition `Ready` says.
 struct Verdict {
     status: Status,
     reason: &'static str,
     message: String,
+    /// When the model was asked.
+    probed: Option<Timestamp>,
+    /// When to look again although nothing changed.
+    again: Duration,
+}
+
+impl Verdict {
+    fn new(status: Status, reason: &'static str, message: String) -> Self {
+        Self { status, reason, message, probed: None, again: RESYNC }
+    }
+}
+
+/// Whether `Ready` or its reason has changed: that a model answered once more is no Event.
+fn is_news(tool: &Tool, status: &ToolStatus) -> bool {
+    let ready = |status: &ToolStatus| {
+        find_condition(&status.conditions, READY).map(|ready| (ready.status.clone(), ready.reason.clone()))
+    };
+    tool.status.as_ref().and_then(ready) != ready(status)
 }
 
 /// What proves a tool, or why it cannot be proven: a reason and a message.
@@ -97,16 +127,16 @@ async fn assess(
         return Ok(verdict(&report));
     }
     reports::store_request(&context.store, namespace, request).await?;
-    let message = context.verifications.submit(namespace, digest, owner);
-    Ok(Verdict { status: Status::Unknown, reason: "Verifying", message })
+    let message = context.verifications.submit(namespace, digest, owner, None);
+    Ok(Verdict::new(Status::Unknown, "Verifying", message))
 }
 
 fn verdict(report: &VerificationReport) -> Verdict {
     if report.is_proof() {
         let message = format!("{} of {} examples passed", report.passed, report.passed);
-        return Verdict { status: Status::True, reason: "Verified", message };
+        return Verdict::new(Status::True, "Verified", message);
     }
-    Verdict { status: Status::False, reason: "VerificationFailed", message: describe_failures(report) }
+    Verdict::new(Status::False, "VerificationFailed", describe_failures(report))
 }
 
 fn status(tool: &Tool, verdict: &Verdict, now: Timestamp) -> ToolStatus {
@@ -114,6 +144,7 @@ fn status(tool: &Tool, verdict: &Verdict, now: Timestamp) -> ToolStatus {
     let generation = tool.metadata.generation;
     status.observed_generation = generation;
     status.digest = tool.spec.function().map(|function| function.digest().to_string());
+    status.last_probe_time = verdict.probed.map(Time);
     let ready = condition(READY, verdict.status, verdict.reason, verdict.message.clone(), generation, now);
     set_condition(&mut status.conditions, ready);
     status
