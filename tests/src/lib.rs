@@ -7,6 +7,7 @@
 
 pub mod direct;
 pub mod http;
+pub mod model;
 pub mod namespace;
 pub mod node;
 pub mod operator;

@@ -154,7 +154,8 @@ impl Namespace {
     /// # Panics
     /// That does not happen in time.
     pub async fn stalled(&self, workflow: &str) -> Condition {
-        let settled = |ready: &Condition| !["Verifying", "RollingOut"].contains(&ready.reason.as_str());
+        let settled =
+            |ready: &Condition| !["Generating", "Verifying", "RollingOut"].contains(&ready.reason.as_str());
         self.wait("Workflow", workflow, "Ready", settled).await
     }
 

@@ -28,6 +28,11 @@ use crate::{
 /// The service account of every runner pod.
 pub const SERVICE_ACCOUNT: &str = "dise-runner";
 
+/// The service account whose tokens people search with.
+pub const READER: &str = "dise-reader";
+/// Carries the token of a caller behind the API server's proxy, which keeps the usual header to itself.
+const TOKEN_HEADER: &str = "x-dise-token";
+
 /// How long an answer of the API server is believed. A deleted pod keeps access no longer than this.
 const BELIEVED: Duration = Duration::from_secs(30);
 const REMEMBERED: usize = 10_000;
@@ -82,6 +87,13 @@ impl Caller {
     }
 }
 
+/// A person, or a program of theirs, that may search in a namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reader {
+    /// The namespace: it sees no other.
+    pub namespace: String,
+}
+
 /// Authenticates callers, asking the API server about each token at most once in half a minute.
 pub struct Authenticator {
     client: Client,
@@ -114,6 +126,19 @@ impl Authenticator {
         let caller = Arc::new(caller(identity, &pod.metadata)?);
         self.remember(key, &caller);
         Ok(caller)
+    }
+
+    /// Who sends this request, if it is a person.
+    ///
+    /// # Errors
+    /// 401 for a token that is missing, expired, forged or meant for somebody else; 403 for one of another account; 503
+    /// while the API server cannot be asked.
+    pub async fn reader(&self, headers: &HeaderMap) -> Result<Reader, Problem> {
+        let (account, namespace) = account(&self.review(bearer(headers)?).await?)?;
+        if account == READER {
+            return Ok(Reader { namespace });
+        }
+        Err(Problem::forbidden(format!("only the service account {READER} of a namespace searches in it")))
     }
 
     async fn review(&self, token: &str) -> Result<TokenReviewStatus, Problem> {
@@ -149,9 +174,11 @@ impl Authenticator {
 }
 
 fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
+    let proxied = || headers.get(TOKEN_HEADER)?.to_str().ok();
     headers
         .get(AUTHORIZATION)
         .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "))
+        .or_else(proxied)
         .filter(|token| !token.is_empty())
         .ok_or_else(|| Problem::unauthorized("the request carries no bearer token"))
 }
@@ -164,25 +191,32 @@ struct Identity {
     pod_uid: String,
 }
 
-fn identity(status: &TokenReviewStatus) -> Result<Identity, Problem> {
+/// The service account that a token is of: its name and its namespace.
+fn account(status: &TokenReviewStatus) -> Result<(String, String), Problem> {
     let audience = status.audiences.as_deref().unwrap_or_default();
     if status.authenticated != Some(true) || !audience.iter().any(|name| name == AUDIENCE) {
         return Err(Problem::unauthorized(format!(
             "the token is not one for the audience {AUDIENCE}, or it has expired"
         )));
     }
-    let user = status.user.clone().unwrap_or_default();
-    let username = user.username.unwrap_or_default();
+    let username = status.user.as_ref().and_then(|user| user.username.as_deref()).unwrap_or_default();
     let account = username.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':'));
-    let Some((namespace, SERVICE_ACCOUNT)) = account else {
-        return Err(Problem::forbidden(format!("{username} is not a runner's service account")));
-    };
-    let extra = user.extra.unwrap_or_default();
+    let (namespace, name) =
+        account.ok_or_else(|| Problem::forbidden(format!("{username} is not a service account")))?;
+    Ok((name.to_owned(), namespace.to_owned()))
+}
+
+fn identity(status: &TokenReviewStatus) -> Result<Identity, Problem> {
+    let (account, namespace) = account(status)?;
+    if account != SERVICE_ACCOUNT {
+        return Err(Problem::forbidden(format!("{account} is not a runner's service account")));
+    }
+    let extra = status.user.clone().unwrap_or_default().extra.unwrap_or_default();
     let field = |name: &str| extra.get(&format!("authentication.kubernetes.io/{name}"))?.first().cloned();
     let (Some(pod), Some(pod_uid)) = (field("pod-name"), field("pod-uid")) else {
         return Err(Problem::forbidden("the token is not bound to a pod"));
     };
-    Ok(Identity { namespace: namespace.to_owned(), pod, pod_uid })
+    Ok(Identity { namespace, pod, pod_uid })
 }
 
 fn caller(identity: Identity, metadata: &ObjectMeta) -> Result<Caller, Problem> {
@@ -271,6 +305,16 @@ mod tests {
         for other in ["system:serviceaccount:shop:default", "admin", "system:serviceaccount:dise-runner"] {
             assert_eq!(refused(&status(other, &[AUDIENCE], Some("p"))), StatusCode::FORBIDDEN, "{other}");
         }
+    }
+
+    #[test]
+    fn takes_the_token_of_a_caller_behind_a_proxy() {
+        let header = |name: &'static str, value: &str| {
+            HeaderMap::from_iter([(axum::http::HeaderName::from_static(name), value.parse().unwrap())])
+        };
+        assert_eq!(bearer(&header("authorization", "Bearer t")).unwrap(), "t");
+        assert_eq!(bearer(&header(TOKEN_HEADER, "t")).unwrap(), "t");
+        assert!(bearer(&HeaderMap::new()).is_err());
     }
 
     #[test]

@@ -11,20 +11,19 @@ use k8s_openapi::{
             ServicePort, ServiceSpec,
         },
         networking::v1::{
-            NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer,
+            IPBlock, NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer,
             NetworkPolicyPort, NetworkPolicySpec,
         },
     },
     apimachinery::pkg::{
         api::resource::Quantity,
-        apis::meta::v1::{LabelSelector, OwnerReference},
+        apis::meta::v1::{LabelSelector, LabelSelectorRequirement, OwnerReference},
         util::intstr::IntOrString,
     },
 };
 use kube::{Resource as _, api::ObjectMeta};
 
 use crate::{
-    api::auth::SERVICE_ACCOUNT,
     config::Settings,
     controllers::build::{Runner, container_port, runner_labels},
     labels::{self, Role},
@@ -32,6 +31,8 @@ use crate::{
 
 /// The name of the shared executor's Deployment and of the network policy of all runner pods.
 pub const SHARED_NAME: &str = "dise-executor";
+/// The policy of the pods that call models.
+pub const MODEL_POLICY: &str = "dise-model";
 /// Seconds in which requests still arrive after a pod was told to stop: endpoints take a moment to follow.
 const DRAIN_SECONDS: u32 = 5;
 const GRACE_SECONDS: i64 = 45;
@@ -108,18 +109,53 @@ pub fn service(workflow: &Workflow, executor: &str) -> Service {
     }
 }
 
-/// The account of runner pods. It has no rights in Kubernetes; its tokens are good for the operator's API alone.
+/// An account, such as that of runner pods. It has no rights in Kubernetes; its tokens are good for the operator's API
+/// alone.
 #[must_use]
-pub fn service_account(namespace: &str) -> ServiceAccount {
+pub fn service_account(name: &str, namespace: &str) -> ServiceAccount {
     ServiceAccount {
-        metadata: ObjectMeta {
-            name: Some(SERVICE_ACCOUNT.to_owned()),
-            namespace: Some(namespace.to_owned()),
-            labels: Some([(labels::MANAGED_BY.to_owned(), labels::MANAGER.to_owned())].into()),
-            ..ObjectMeta::default()
-        },
+        metadata: metadata(name, namespace),
         automount_service_account_token: Some(false),
         ..ServiceAccount::default()
+    }
+}
+
+fn metadata(name: &str, namespace: &str) -> ObjectMeta {
+    ObjectMeta {
+        name: Some(name.to_owned()),
+        namespace: Some(namespace.to_owned()),
+        labels: Some([(labels::MANAGED_BY.to_owned(), labels::MANAGER.to_owned())].into()),
+        ..ObjectMeta::default()
+    }
+}
+
+/// What the pods that call models may reach besides what all runner pods may: models are anywhere, but never at a
+/// link-local address, where clouds keep the credentials of a node.
+#[must_use]
+pub fn model_policy(namespace: &str) -> NetworkPolicy {
+    let anywhere = |cidr: &str, except: &str| NetworkPolicyPeer {
+        ip_block: Some(IPBlock { cidr: cidr.to_owned(), except: Some(vec![except.to_owned()]) }),
+        ..NetworkPolicyPeer::default()
+    };
+    let roles = [Role::Synthesize, Role::Probe].map(|role| role.as_str().to_owned());
+    NetworkPolicy {
+        metadata: metadata(MODEL_POLICY, namespace),
+        spec: Some(NetworkPolicySpec {
+            pod_selector: Some(LabelSelector {
+                match_expressions: Some(vec![LabelSelectorRequirement {
+                    key: labels::ROLE.to_owned(),
+                    operator: "In".to_owned(),
+                    values: Some(roles.to_vec()),
+                }]),
+                ..LabelSelector::default()
+            }),
+            policy_types: Some(vec!["Egress".to_owned()]),
+            ingress: None,
+            egress: Some(vec![NetworkPolicyEgressRule {
+                to: Some(vec![anywhere("0.0.0.0/0", "169.254.0.0/16"), anywhere("::/0", "fe80::/10")]),
+                ports: None,
+            }]),
+        }),
     }
 }
 
@@ -137,12 +173,7 @@ pub fn network_policy(settings: &Settings, namespace: &str) -> NetworkPolicy {
         ..NetworkPolicyPeer::default()
     };
     NetworkPolicy {
-        metadata: ObjectMeta {
-            name: Some(SHARED_NAME.to_owned()),
-            namespace: Some(namespace.to_owned()),
-            labels: Some([(labels::MANAGED_BY.to_owned(), labels::MANAGER.to_owned())].into()),
-            ..ObjectMeta::default()
-        },
+        metadata: metadata(SHARED_NAME, namespace),
         spec: Some(NetworkPolicySpec {
             pod_selector: Some(matching("app.kubernetes.io/name", "dise-runner")),
             policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),

@@ -33,7 +33,11 @@ use super::{
     apply::{apply, delete},
     workflow::reason,
 };
-use crate::{api::auth::SERVICE_ACCOUNT, config::Settings, labels};
+use crate::{
+    api::auth::{READER, SERVICE_ACCOUNT},
+    config::Settings,
+    labels,
+};
 
 /// Workflows that change together are looked at together.
 const GATHER: Duration = Duration::from_millis(100);
@@ -137,8 +141,12 @@ pub async fn ensure_account(context: &Context, namespace: &str) -> Result<(), ku
 }
 
 async fn ensure(client: &Client, settings: &Settings, namespace: &str) -> Result<(), kube::Error> {
-    apply(client, namespace, &build::service_account(namespace)).await?;
-    apply(client, namespace, &build::network_policy(settings, namespace)).await?;
+    for account in [SERVICE_ACCOUNT, READER] {
+        apply(client, namespace, &build::service_account(account, namespace)).await?;
+    }
+    for policy in [build::network_policy(settings, namespace), build::model_policy(namespace)] {
+        apply(client, namespace, &policy).await?;
+    }
     Ok(())
 }
 
@@ -227,8 +235,12 @@ impl Site<'_> {
     async fn delete_shared(&self, namespace: &str, has_workflows: bool) -> Result<(), Error> {
         delete::<Deployment>(self.client, namespace, SHARED_NAME).await?;
         if !has_workflows {
-            delete::<NetworkPolicy>(self.client, namespace, SHARED_NAME).await?;
-            delete::<ServiceAccount>(self.client, namespace, SERVICE_ACCOUNT).await?;
+            for policy in [SHARED_NAME, build::MODEL_POLICY] {
+                delete::<NetworkPolicy>(self.client, namespace, policy).await?;
+            }
+            for account in [SERVICE_ACCOUNT, READER] {
+                delete::<ServiceAccount>(self.client, namespace, account).await?;
+            }
         }
         Ok(())
     }
