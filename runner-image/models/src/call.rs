@@ -1,5 +1,6 @@
 //! A request as it is put to a server that may not take all of it.
 
+use dise_core::synthesis::ModelApi;
 use serde_json::Value;
 
 use crate::{ChatRequest, Concession, Failure, Message, Role, Settings, Temperature};
@@ -23,8 +24,9 @@ pub(crate) struct Call<'c> {
 impl<'c> Call<'c> {
     pub(crate) fn new(settings: &'c Settings, request: &'c ChatRequest) -> Self {
         let mut call = Self { settings, request, concessions: Vec::new() };
-        // Both APIs constrain objects alone.
-        if request.schema.as_ref().is_some_and(|schema| schema["type"] != "object") {
+        // The input of a tool is an object. Servers of the OpenAI API can often constrain more, and else say so.
+        let object = request.schema.as_ref().is_none_or(|schema| schema["type"] == "object");
+        if settings.api == ModelApi::Anthropic && !object {
             call.concessions.push(Concession::SchemaInPrompt);
         }
         call
@@ -103,7 +105,6 @@ pub(crate) fn instruction(schema: &Value) -> String {
 mod tests {
     use std::time::Duration;
 
-    use dise_core::synthesis::ModelApi;
     use serde_json::json;
 
     use super::*;
@@ -152,7 +153,7 @@ mod tests {
 
     #[test]
     fn the_schema_joins_the_system_message_when_nothing_enforces_it() {
-        let settings = settings();
+        let settings = Settings { api: ModelApi::Anthropic, ..settings() };
         let schema = Some(json!({"type": "string"}));
         for (messages, count) in
             [(vec![Message::system("Be brief."), Message::user("hi")], 2), (vec![Message::user("hi")], 2)]

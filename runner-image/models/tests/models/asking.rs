@@ -108,6 +108,22 @@ async fn puts_the_schema_into_the_prompt_when_the_server_does_not_take_it() {
 }
 
 #[tokio::test]
+async fn a_schema_of_no_object_is_enforced_by_servers_that_can() {
+    let label = ChatRequest { schema: Some(json!({"enum": ["spider", "fly"]})), ..question() };
+    let server = Server::answering(json!(["\"spider\""])).await;
+    for (api, concessions) in BOTH.into_iter().zip([vec![], vec![Concession::SchemaInPrompt]]) {
+        let answer = server.model(api).chat(&label).await.unwrap();
+        assert_eq!((answer.json, answer.concessions), (Some(json!("spider")), concessions));
+    }
+    let sent = server.requests().await;
+    assert_eq!(
+        sent[0]["body"]["response_format"]["json_schema"]["schema"],
+        json!({"enum": ["spider", "fly"]})
+    );
+    assert!(sent[1]["body"].get("tools").is_none());
+}
+
+#[tokio::test]
 async fn does_without_what_newer_models_do_not_take() {
     let script = json!({"rejects": ["temperature", "seed"], "wantsMaxCompletionTokens": true, "rules": [{"answers": ["8"]}]});
     let request = ChatRequest { temperature: Some("0.7".parse().unwrap()), seed: Some(1), ..question() };
