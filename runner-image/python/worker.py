@@ -17,7 +17,7 @@ import sys
 from posix import _exit, read, write
 
 SOCKET = 3
-READ_AT_ONCE = 1 << 18
+READ_AT_ONCE = 1 << 16
 RESULT, RESULT_AND_PRINT, FAILURE = b"\0", b"\1", b"\2"
 FILE_NAME, MODULE_NAME = "<step>", "step"
 LONGEST_MESSAGE = 4096
