@@ -104,8 +104,10 @@ impl Bound {
     /// What to believe of a report: a number that is missing or cannot be makes the whole of it worthless, and the
     /// bound stands in for it, so that no mistake of a server makes a call cheaper.
     ///
-    /// `limit` is what the model can hold; `answered` says whether there was an answer that took tokens.
-    pub(crate) fn judge(self, reported: Reported, limit: u64, answered: bool) -> Usage {
+    /// `context` is what the model is declared to hold, which people understate: what the bound allows is possible
+    /// too. `answered` says whether there was an answer that took tokens.
+    pub(crate) fn judge(self, reported: Reported, context: u64, answered: bool) -> Usage {
+        let limit = context.max(self.input.saturating_add(self.output));
         match (reported.input, reported.output) {
             (Count::Tokens(input), Count::Tokens(output)) => {
                 let possible =
@@ -158,6 +160,14 @@ mod tests {
             if source != Told {
                 assert_eq!((usage.input_tokens, usage.output_tokens), (500, 100));
             }
+        }
+    }
+
+    #[test]
+    fn believes_more_than_an_understated_context_holds() {
+        for (input, source) in [(400, UsageSource::Reported), (600, UsageSource::Implausible)] {
+            let reported = Reported { input: Count::Tokens(input), output: Count::Tokens(90) };
+            assert_eq!(BOUND.judge(reported, 100, true).source, source, "{input}");
         }
     }
 
