@@ -353,6 +353,25 @@ async fn idle_workers_of_others_give_way_when_there_are_too_many() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn idle_workers_of_others_give_way_to_a_function_whose_worker_hangs() {
+    for is_known in [false, true] {
+        let workers = workers_with(|settings| settings.max_workers = 2);
+        let (sleeper, neighbour) = (python(SLEEPER), python(NEIGHBOUR));
+        assert_eq!(call(&workers, &neighbour, &json!(1)).await, Ok(json!(2)));
+        // A function that is known to be fast gets its calls sent ahead; one that is not, one after the other.
+        for _ in 0..if is_known { 40 } else { 0 } {
+            assert_eq!(call(&workers, &sleeper, &json!("fast")).await, Ok(json!("fast")));
+        }
+        let outcomes = at_once(&workers, &sleeper, &[60.0, 0.0, 0.0], Duration::from_secs(3)).await;
+        expect_error(outcomes[0].0.clone(), "DeadlineExceeded", &[]);
+        for (outcome, took) in &outcomes[1..] {
+            assert_eq!(*outcome, Ok(json!(0.0)));
+            assert!(*took < Duration::from_secs(2), "{took:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_function_without_a_worker_is_served_although_others_are_never_idle() {
     let workers = workers_with(|settings| (settings.max_workers, settings.max_workers_per_function) = (1, 1));
     let busy = python("import time\ndef run(i):\n    time.sleep(0.005)\n    return i\n");

@@ -39,6 +39,7 @@ use crate::{
 use job::Job;
 use pools::Key;
 use shared::Shared;
+use worker::STUCK_AFTER;
 
 /// The most bytes of JSON that a function can be given.
 pub const LARGEST_INPUT: usize = 16 << 20;
@@ -215,7 +216,7 @@ impl Workers {
         let answered = tokio::select! {
             biased;
             answered = &mut answer => answered,
-            () = sleep_until(deadline.into()) => {
+            () = self.wait(&key, callable, deadline) => {
                 if let Some(message) = lock(&self.shared.pools).withdraw(&key, ticket) {
                     return Err(CallError::Busy { message });
                 }
@@ -224,6 +225,21 @@ impl Workers {
             }
         };
         answered.unwrap_or_else(|_| Err(JailError::ShutDown.into()))
+    }
+
+    /// Waits for the deadline. On the way, ever more rarely, another worker is looked for: those that the function has
+    /// may hang.
+    async fn wait(&self, key: &Key, callable: &Arc<Callable>, deadline: Instant) {
+        let mut pause = STUCK_AFTER;
+        loop {
+            let look = Instant::now() + pause;
+            if look >= deadline {
+                return sleep_until(deadline.into()).await;
+            }
+            sleep_until(look.into()).await;
+            self.shared.reconsider(key, callable);
+            pause *= 2;
+        }
     }
 
     /// Ends the workers of a function that is no longer served, each after its calls.

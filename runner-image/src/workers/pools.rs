@@ -60,7 +60,7 @@ pub(super) struct Pools<W> {
     by_key: HashMap<Key, Pool<W>>,
     /// Workers that exist, loading and ending ones included.
     workers: usize,
-    /// Pools without any worker that wait for one of another pool to go.
+    /// Pools with no worker that could take a call soon, which wait for one of another pool to go.
     starved: VecDeque<Key>,
     per_pool: usize,
     most: usize,
@@ -93,8 +93,11 @@ struct Member<W> {
 
 impl<W> Member<W> {
     fn has_room(&self, depth: usize, now: Instant) -> bool {
-        let is_slow = self.running > 0 && now.saturating_duration_since(self.since) > SLOW_AFTER;
-        !self.retiring && !is_slow && self.running < depth
+        !self.retiring && !self.is_slow(now) && self.running < depth
+    }
+
+    fn is_slow(&self, now: Instant) -> bool {
+        self.running > 0 && now.saturating_duration_since(self.since) > SLOW_AFTER
     }
 }
 
@@ -182,6 +185,11 @@ impl<W: Clone> Pools<W> {
         count: usize,
         service: Duration,
     ) -> Vec<Effect<W>> {
+        // A worker of this pool has just answered.
+        self.starved.retain(|starved| starved != key);
+        let others_starve = !self.starved.is_empty();
+        let has_none = |key| self.by_key.get(key).is_some_and(|pool: &Pool<W>| !pool.has_workers());
+        let others_have_none = self.starved.iter().any(has_none);
         let Some(pool) = self.by_key.get_mut(key) else { return Vec::new() };
         pool.learn(service);
         let Some(member) = pool.members.iter_mut().find(|member| member.number == number) else {
@@ -189,8 +197,9 @@ impl<W: Clone> Pools<W> {
         };
         member.running = member.running.saturating_sub(count);
         member.since = Instant::now();
-        // Whoever has no worker at all comes before whoever has one.
-        member.retiring |= !self.starved.is_empty();
+        let is_idle = member.running == 0 && pool.waiting.is_empty();
+        // Whoever has no worker at all comes before whoever has one; whose workers hang, before whose are idle.
+        member.retiring |= others_have_none || (others_starve && is_idle);
         let mut effects = pool.retire_idle(|member| member.retiring);
         effects.extend(pool.assign(self.pipeline, self.calls_per_worker));
         effects
@@ -288,7 +297,7 @@ impl<W: Clone> Pools<W> {
     }
 
     /// Gives waiting calls to workers, and starts one when they are too few.
-    fn assign(&mut self, key: &Key) -> Vec<Effect<W>> {
+    pub(super) fn assign(&mut self, key: &Key) -> Vec<Effect<W>> {
         let Some(pool) = self.by_key.get_mut(key) else { return Vec::new() };
         let mut effects = pool.assign(self.pipeline, self.calls_per_worker);
         if pool.wants_more(self.per_pool, self.pipeline) {
@@ -300,7 +309,8 @@ impl<W: Clone> Pools<W> {
     /// Starts a worker, or lets one of another pool go first.
     fn grow(&mut self, key: &Key, effects: &mut Vec<Effect<W>>) {
         if self.workers >= self.most {
-            if self.by_key.get(key).is_none_or(Pool::has_workers) {
+            let is_served = |pool: &Pool<W>| pool.has_workers() && !pool.hangs();
+            if self.by_key.get(key).is_none_or(is_served) {
                 return;
             }
             if !self.starved.contains(key) {
@@ -344,6 +354,12 @@ impl<W: Clone> Pool<W> {
 
     fn has_workers(&self) -> bool {
         self.loading > 0 || !self.members.is_empty()
+    }
+
+    /// Whether all workers run calls that take long.
+    fn hangs(&self) -> bool {
+        let now = Instant::now();
+        self.loading == 0 && self.members.iter().all(|member| member.is_slow(now))
     }
 
     /// Sends waiting calls to the members that have room, the emptiest first.
@@ -404,80 +420,4 @@ impl<W: Clone> Pool<W> {
 }
 
 #[cfg(test)]
-mod tests {
-    use dise_core::function::{Function, Language};
-
-    use super::*;
-
-    fn pools(most: usize, per_pool: usize) -> Pools<u64> {
-        let settings = Settings {
-            max_workers: most,
-            max_workers_per_function: per_pool,
-            pipeline: 8,
-            ..Settings::default()
-        };
-        Pools::new(&settings)
-    }
-
-    fn function(name: &str) -> (Key, Arc<Callable>) {
-        let callable = Callable::new(Function { language: Language::Python, source: name.to_owned() });
-        (Key { tenant: "tenant".into(), digest: callable.digest(), limits: Limits::default() }, callable)
-    }
-
-    fn submit(pools: &mut Pools<u64>, function: &(Key, Arc<Callable>)) -> Vec<Effect<u64>> {
-        let (job, answer) = Job::new(0, Some("0".into()), Instant::now());
-        // Somebody waits for it as long as the test runs.
-        std::mem::forget(answer);
-        pools.submit(&function.0, &function.1, job)
-    }
-
-    fn names(effects: &[Effect<u64>]) -> Vec<String> {
-        effects
-            .iter()
-            .map(|effect| match effect {
-                Effect::Send(worker, _) => format!("send {worker}"),
-                Effect::Ready(_) => "ready".to_owned(),
-                Effect::Fail(..) => "fail".to_owned(),
-                Effect::Start(_, _, number) => format!("start {number}"),
-                Effect::Retire(worker) => format!("retire {worker}"),
-            })
-            .collect()
-    }
-
-    #[test]
-    fn slow_functions_get_workers_and_fast_ones_a_pipeline() {
-        for (service, expected) in
-            [(Duration::from_millis(5), "start 2"), (Duration::from_micros(5), "send 1")]
-        {
-            let (mut pools, function) = (pools(8, 2), function("f"));
-            assert_eq!(names(&submit(&mut pools, &function)), ["start 1"]);
-            assert_eq!(names(&pools.ready(&function.0, 1, 1)), ["send 1"]);
-            assert!(pools.finished(&function.0, 1, 1, service).is_empty());
-            assert_eq!(names(&submit(&mut pools, &function)), ["send 1"]);
-            assert_eq!(names(&submit(&mut pools, &function)), [expected]);
-        }
-    }
-
-    #[test]
-    fn the_longest_idle_worker_of_another_function_gives_way() {
-        let (mut pools, first, second, third) = (pools(2, 2), function("1"), function("2"), function("3"));
-        for (number, function) in [(1, &first), (2, &second)] {
-            submit(&mut pools, function);
-            pools.ready(&function.0, number, number);
-            pools.finished(&function.0, number, 1, Duration::from_millis(1));
-        }
-        assert_eq!(names(&submit(&mut pools, &third)), ["retire 1"]);
-        assert_eq!(names(&pools.gone(&first.0, Loss::Ready, None)), ["start 3"]);
-        assert_eq!((pools.stats().pools, pools.stats().workers), (2, 2));
-    }
-
-    #[test]
-    fn what_cannot_be_loaded_fails_everyone_who_waits() {
-        let (mut pools, function) = (pools(2, 1), function("f"));
-        submit(&mut pools, &function);
-        submit(&mut pools, &function);
-        let error = CallError::Memory { mib: 1 };
-        assert_eq!(names(&pools.gone(&function.0, Loss::Loading, Some(&error))), ["fail", "fail"]);
-        assert_eq!(pools.stats().pools, 0);
-    }
-}
+mod tests;

@@ -71,6 +71,12 @@ impl Shared {
         }
     }
 
+    /// A call has been under way for long: its pool may need another worker by now.
+    pub(super) fn reconsider(self: &Arc<Self>, key: &Key, callable: &Arc<Callable>) {
+        let effects = lock(&self.pools).assign(key);
+        self.perform(key, callable, effects);
+    }
+
     /// A worker can be called.
     pub(super) fn is_ready(self: &Arc<Self>, key: &Key, callable: &Arc<Callable>, worker: &Arc<Worker>) {
         let effects = lock(&self.pools).ready(key, worker.number, Arc::clone(worker));

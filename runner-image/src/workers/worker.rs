@@ -20,7 +20,7 @@ use crate::lock;
 
 /// A call that runs for longer may never end: those behind it leave. Far longer than any call whose worker is sent
 /// others ahead, and than a worker that is ready to run waits for a processor, as a rule.
-const STUCK_AFTER: Duration = Duration::from_millis(10);
+pub(super) const STUCK_AFTER: Duration = Duration::from_millis(10);
 /// How long a worker may take for a call that nobody waits for, at least: it is not killed for one that came late.
 const TO_CATCH_UP: Duration = Duration::from_millis(100);
 
