@@ -103,25 +103,10 @@ pub(crate) fn instruction(schema: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use serde_json::json;
 
     use super::*;
-
-    fn settings() -> Settings {
-        Settings {
-            api: ModelApi::OpenAI,
-            endpoint: "http://h/v1".parse().unwrap(),
-            model: "m".into(),
-            pricing: None,
-            context_tokens: 100,
-            max_tokens: 50,
-            temperature: Some("0.1".parse().unwrap()),
-            timeout: Duration::from_secs(1),
-            attempts: 1,
-        }
-    }
+    use crate::settings::tests::settings;
 
     fn refused(status: u16, message: &str) -> Failure {
         Failure::Status { status, message: message.into(), retry_after: None }
@@ -131,6 +116,7 @@ mod tests {
     fn gives_up_once_what_the_server_does_not_take() {
         let settings = settings();
         let request = ChatRequest {
+            temperature: Some("0.1".parse().unwrap()),
             schema: Some(json!({"type": "object"})),
             seed: Some(1),
             ..ChatRequest::new(vec![Message::user("hi")])
@@ -168,7 +154,7 @@ mod tests {
     #[test]
     fn an_answer_is_never_longer_than_the_settings_allow() {
         let settings = settings();
-        for (asked, sent) in [(None, 50), (Some(7), 7), (Some(70), 50), (Some(0), 1)] {
+        for (asked, sent) in [(None, 1024), (Some(7), 7), (Some(2000), 1024), (Some(0), 1)] {
             let request = ChatRequest { max_tokens: asked, ..ChatRequest::default() };
             assert_eq!(Call::new(&settings, &request).max_tokens(), sent);
         }

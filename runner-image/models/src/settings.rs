@@ -130,13 +130,14 @@ impl Settings {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::UsageSource;
 
     type Change = fn(&mut Settings);
 
-    fn settings() -> Settings {
+    /// A free model of 8192 tokens, 1024 of them for an answer.
+    pub(crate) fn settings() -> Settings {
         Settings {
             api: ModelApi::OpenAI,
             endpoint: "http://h:11434/v1".parse().unwrap(),

@@ -133,8 +133,33 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::{Message, settings::tests::settings};
 
     const BOUND: Bound = Bound { input: 500, output: 100 };
+
+    #[test]
+    fn bounds_tokens_by_bytes_and_what_templates_add() {
+        let plain = ChatRequest::new(vec![Message::user("äb"), Message::assistant("")]);
+        let schema = Some(json!({}));
+        let instruction = call::instruction(&json!({})).len() as u64;
+        let openai = settings();
+        let anthropic = Settings { api: ModelApi::Anthropic, ..settings() };
+        for (settings, request, input) in [
+            (&openai, plain.clone(), 3 + 2 * 16 + 256),
+            (&anthropic, plain.clone(), 3 + 2 * 16 + 256),
+            (
+                &openai,
+                ChatRequest { schema: schema.clone(), ..plain.clone() },
+                3 + 3 * 16 + 256 + instruction,
+            ),
+            (&anthropic, ChatRequest { schema, ..plain.clone() }, 3 + 3 * 16 + 256 + instruction + 1024),
+        ] {
+            assert_eq!(Bound::of_chat(settings, &request), Bound { input, output: 1024 });
+        }
+        let short = ChatRequest { max_tokens: Some(7), ..plain };
+        assert_eq!(Bound::of_chat(&openai, &short).output, 7);
+        assert_eq!(Bound::of_texts(&["äb", ""]), Bound { input: 3 + 2 * 16, output: 0 });
+    }
 
     #[test]
     fn believes_what_can_be_and_nothing_else() {
