@@ -32,6 +32,7 @@ pub(super) async fn lineage(cluster: &Cluster, args: &LineageArgs) -> Result<Out
     if lineage.is_empty() {
         say("nothing was proven yet, so there are no Artifacts; `kubectl dise status` says why");
     }
-    show(args.output, &lineage, || render_lineage(&lineage, Paint::detect()))?;
+    let text = || if lineage.is_empty() { String::new() } else { render_lineage(&lineage, Paint::detect()) };
+    show(args.output, &lineage, text)?;
     Ok(Outcome::Well)
 }

@@ -18,27 +18,23 @@ use crate::{
 
 /// When a person asked for another search for code.
 const RETRY: &str = "dise.dev/retry";
-/// The reasons of `Ready` that another search can change.
+/// The reasons of a condition that another search can change.
 const SEARCH_FAILED: [&str; 2] = ["NoCandidatePassed", "OutOfBudget"];
+/// The reason of a condition while a search is under way.
+const SEARCHING: &str = "Generating";
 
 pub(super) async fn retry(cluster: &Cluster, args: &RetryArgs) -> Result<Outcome> {
     let name = &args.workflow.0;
     let before: Workflow = cluster.get(name).await?;
-    annotate(cluster, &before).await?;
-    let searches = match what_follows(&before) {
-        Effect::Search(message) => {
-            say(&message);
-            true
-        }
-        Effect::Nothing(message) => {
-            say(&message);
-            false
-        }
-    };
+    let (effect, message) = what_follows(&before);
+    if effect != Effect::UnderWay {
+        annotate(cluster, &before).await?;
+    }
+    say(&message);
     if !args.wait {
         return Ok(Outcome::Well);
     }
-    if !searches {
+    if effect == Effect::Nothing {
         return Ok(Outcome::from(is_ready(&before)));
     }
     let mut watch = Watch::new(&before);
@@ -72,35 +68,46 @@ async fn annotate(cluster: &Cluster, workflow: &Workflow) -> Result<()> {
     Ok(())
 }
 
-/// What comes of the annotation.
-#[derive(Debug, PartialEq, Eq)]
+/// What comes of asking for another search.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Effect {
     /// Code is searched for once more.
-    Search(String),
+    Search,
+    /// It is being searched for already. Asking would begin that search anew.
+    UnderWay,
     /// There is nothing to search for.
-    Nothing(String),
+    Nothing,
 }
 
-fn what_follows(workflow: &Workflow) -> Effect {
+fn what_follows(workflow: &Workflow) -> (Effect, String) {
     let name = workflow.name_any();
     let Some(ready) = condition(workflow, conditions::READY) else {
-        return Effect::Search(format!("the operator has not looked at Workflow {name} yet; it will"));
+        return (Effect::UnderWay, format!("the operator has not looked at Workflow {name} yet; it will"));
     };
-    if SEARCH_FAILED.contains(&ready.reason.as_str()) {
-        return Effect::Search(format!(
+    let synthesized = condition(workflow, conditions::SYNTHESIZED);
+    let reasons = [Some(ready), synthesized].into_iter().flatten().map(|condition| condition.reason.as_str());
+    if reasons.clone().any(|reason| reason == SEARCHING) {
+        return (
+            Effect::UnderWay,
+            format!("code for Workflow {name} is being searched for; that goes on undisturbed"),
+        );
+    }
+    if reasons.clone().any(|reason| SEARCH_FAILED.contains(&reason)) {
+        let message = format!(
             "the operator searches once more for the code that Workflow {name} lacks, within spec.budget"
-        ));
+        );
+        return (Effect::Search, message);
     }
     if is_ready(workflow) {
-        return Effect::Nothing(format!(
-            "Workflow {name} is ready: there is no code to search for, and nothing changes"
-        ));
+        let message =
+            format!("Workflow {name} is ready: there is no code to search for, and nothing changes");
+        return (Effect::Nothing, message);
     }
-    Effect::Nothing(format!(
-        "this repeats searches for code that found none, which is not what Workflow {name} waits for. It is not ready \
-         for another reason, {}: {}",
+    let message = format!(
+        "this repeats searches for code that found none, and Workflow {name} is not ready for another reason, {}: {}",
         ready.reason, ready.message
-    ))
+    );
+    (Effect::Nothing, message)
 }
 
 /// What was seen of a workflow since it was told to search.

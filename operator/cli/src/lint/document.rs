@@ -112,12 +112,8 @@ impl Surprise {
         } else if let Some(Value::Object(members)) = document.pointer_mut(self.pointer.parent().as_str())
             && let Some(value) = members.remove(&self.written)
         {
-            members.insert(self.key(), value);
+            members.insert(self.read.to_string(), value);
         }
-    }
-
-    fn key(&self) -> String {
-        self.read.to_string()
     }
 }
 

@@ -169,7 +169,6 @@ pub(crate) fn render(summary: &Summary, now: Timestamp, paint: Paint) -> String 
     for step in &summary.steps {
         text.push_str(&failed_search(step));
     }
-    text.push('\n');
     text.push_str(&facts(summary, now));
     text.push_str(&events(&summary.events, now, paint));
     text
@@ -241,10 +240,10 @@ fn failed_search(step: &StepLine) -> String {
 }
 
 fn facts(summary: &Summary, now: Timestamp) -> String {
-    let mut text = String::new();
+    let mut lines = String::new();
     let mut fact = |name: &str, value: Option<String>| {
         if let Some(value) = value {
-            let _ = writeln!(text, "{name:<12}{value}");
+            let _ = writeln!(lines, "{name:<12}{value}");
         }
     };
     fact("Usage", summary.executions.map(|executions| usage(summary, executions, now)));
@@ -265,7 +264,7 @@ fn facts(summary: &Summary, now: Timestamp) -> String {
         "Plan",
         summary.plan_hash.as_deref().map(|plan| format!("{}, {}", short_digest(plan), served_by(summary))),
     );
-    text
+    if lines.is_empty() { lines } else { format!("\n{lines}") }
 }
 
 fn usage(summary: &Summary, executions: i64, now: Timestamp) -> String {

@@ -36,11 +36,13 @@ impl<T: Into<Self>> From<Option<T>> for Cell {
     }
 }
 
-/// The table; columns without a value in any row are left out.
+/// The table; columns without a value in any row are left out, and nothing is left of a table without rows.
 pub(super) fn render<const N: usize>(header: [&str; N], rows: &[[Cell; N]], paint: Paint) -> String {
-    let is_used = |column: usize| {
-        rows.is_empty() || rows.iter().any(|row| !row[column].text.is_empty() && row[column].text != "-")
-    };
+    if rows.is_empty() {
+        return String::new();
+    }
+    let is_used =
+        |column: usize| rows.iter().any(|row| !row[column].text.is_empty() && row[column].text != "-");
     let used: Vec<usize> = (0..N).filter(|&column| is_used(column)).collect();
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].text.chars().count());
@@ -74,7 +76,7 @@ mod tests {
             ["größer".into(), "-".into(), Cell::from(Some("22"))],
         ];
         assert_eq!(render(["NAME", "X", "N"], &rows, Paint::NONE), "NAME     N\nclean    1\ngrößer   22\n");
-        assert_eq!(render(["NAME", "N"], &[], Paint::NONE), "NAME   N\n");
+        assert_eq!(render(["NAME", "N"], &[], Paint::NONE), "");
     }
 
     #[test]

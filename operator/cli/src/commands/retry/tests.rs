@@ -48,14 +48,21 @@ async fn writes_the_annotation_alone_and_creates_nothing() {
 #[test]
 fn says_what_will_happen() {
     for reason in SEARCH_FAILED {
-        assert!(matches!(what_follows(&workflow(false, reason, Some(1))), Effect::Search(_)), "{reason}");
+        assert_eq!(what_follows(&workflow(false, reason, Some(1))).0, Effect::Search, "{reason}");
     }
-    let Effect::Nothing(message) = what_follows(&workflow(true, "Serving", None)) else { panic!() };
-    assert!(message.contains("is ready"), "{message}");
-    let Effect::Nothing(message) = what_follows(&workflow(false, "VerificationFailed", Some(1))) else {
-        panic!()
-    };
-    assert!(message.ends_with("VerificationFailed: because"), "{message}");
+    assert_eq!(what_follows(&workflow(false, "Generating", None)).0, Effect::UnderWay);
+    let (effect, message) = what_follows(&workflow(true, "Serving", None));
+    assert!(effect == Effect::Nothing && message.contains("is ready"), "{message}");
+    let (effect, message) = what_follows(&workflow(false, "VerificationFailed", Some(1)));
+    assert!(effect == Effect::Nothing && message.ends_with("VerificationFailed: because"), "{message}");
+}
+
+#[test]
+fn searches_for_an_option_that_a_workflow_serves_without() {
+    let mut serving = workflow(true, "Serving", None);
+    let missing = condition(conditions::SYNTHESIZED, false, "NoCandidatePassed", "because", None, at(1));
+    serving.status.as_mut().unwrap().conditions.push(missing);
+    assert_eq!(what_follows(&serving).0, Effect::Search);
 }
 
 #[test]

@@ -168,7 +168,6 @@ Step clean: NothingPassed after 4 candidates and 1 call for $0.012. The best can
   example 1: expected \"a\", got \"b\"
   Its code is in -o yaml.
 
-
 No recent Events.
 ";
     assert_eq!(render(&summary, now(), Paint::NONE), expected);
