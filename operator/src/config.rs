@@ -1,8 +1,8 @@
 //! Settings, from flags or the environment. The chart sets the environment.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::PathBuf};
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use k8s_openapi::api::core::v1::{ResourceRequirements, Toleration};
 use serde::de::DeserializeOwned;
 use url::Url;
@@ -64,9 +64,35 @@ pub struct Settings {
     /// Tolerations of runner pods, as JSON.
     #[arg(long, env = "DISE_TOLERATIONS", default_value = "[]", value_parser = json::<Tolerations>)]
     pub tolerations: Tolerations,
+    /// The folder of the index of artifacts, which is derived and may vanish. Default: it is kept in memory.
+    #[arg(long, env = "DISE_INDEX_DIR")]
+    pub index_dir: Option<PathBuf>,
+    /// Base URL of an embedding model (the API of `OpenAI`), by which artifacts are found by meaning. Default: words alone
+    /// are compared.
+    #[arg(long, env = "DISE_EMBEDDING_ENDPOINT", requires = "embedding_model")]
+    pub embedding_endpoint: Option<String>,
+    /// The server's name of that model.
+    #[arg(long, env = "DISE_EMBEDDING_MODEL", requires = "embedding_endpoint")]
+    pub embedding_model: Option<String>,
+    /// The file with the key of that server, if it wants one.
+    #[arg(long, env = "DISE_EMBEDDING_KEY_FILE")]
+    pub embedding_key_file: Option<PathBuf>,
+    /// A Chroma server that keeps the vectors. Default: they are kept in this process.
+    #[arg(long, env = "DISE_CHROMA_URL")]
+    pub chroma_url: Option<Url>,
     /// Seconds between two updates of usage in statuses.
     #[arg(long, env = "DISE_USAGE_SECONDS", default_value_t = 60)]
     pub usage_seconds: u64,
+    /// What to do instead of running.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What can be done instead of running.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum Command {
+    /// Have the operator of this pod build its index of artifacts anew from the object store.
+    Reindex,
 }
 
 /// Labels that a node must carry.

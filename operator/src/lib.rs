@@ -7,6 +7,7 @@ pub mod controllers;
 pub mod crds;
 pub mod health;
 pub mod labels;
+pub mod memory;
 pub mod metrics;
 pub mod plans;
 pub mod prompts;

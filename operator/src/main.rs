@@ -3,7 +3,12 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use dise_operator::{config::Settings, serve::serve, telemetry};
+use dise_operator::{
+    config::{Command, Settings},
+    memory,
+    serve::serve,
+    telemetry,
+};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -15,6 +20,9 @@ async fn main() -> ExitCode {
         tracing::debug!("a TLS provider was installed before");
     }
     let settings = Settings::parse();
+    if let Some(Command::Reindex) = settings.command {
+        return report(memory::reindex(&settings).await);
+    }
     telemetry::init();
     let stop = CancellationToken::new();
     tokio::spawn(cancel_on_signal(stop.clone()));
@@ -25,6 +33,17 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// For a person at a terminal, not for a log.
+fn report(outcome: anyhow::Result<()>) -> ExitCode {
+    outcome.map_or_else(
+        |fault| {
+            eprintln!("{fault:#}");
+            ExitCode::FAILURE
+        },
+        |()| ExitCode::SUCCESS,
+    )
 }
 
 async fn cancel_on_signal(stop: CancellationToken) {

@@ -26,6 +26,7 @@ use crate::{
     },
     crds,
     health::{self, Readiness},
+    memory::Memory,
     metrics::Metrics,
     plans::Plans,
     store::{Key, Store},
@@ -94,6 +95,7 @@ async fn run(
     tokio::select! {
         outcome = async { tokio::join!(server, drain, ready).0 } => outcome.context("the API server failed"),
         () = follow => anyhow::bail!("the watch of Workflows ended"),
+        () = context.memory.run(client.clone()) => anyhow::bail!("the memory of artifacts ended"),
         () = renew(&context, &material, &config, &tell_ca) => unreachable_end(),
         outcome = lead(Arc::clone(&context), stop.clone()) => outcome,
     }
@@ -112,7 +114,9 @@ fn context(
 ) -> Result<Context> {
     let reporter =
         Reporter { controller: FIELD_MANAGER.to_owned(), instance: Some(settings.pod_name.clone()) };
+    let memory = Memory::open(&settings, store.clone())?;
     Ok(Context {
+        memory,
         events: Recorder::new(client.clone(), reporter),
         client,
         store,

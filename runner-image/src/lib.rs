@@ -1,9 +1,9 @@
 //! The runner: the one place where the code of workflows is executed.
 //!
-//! One binary with three duties, each a folder of [`commands`]: `serve` answers HTTP requests for every workflow
-//! of a namespace, `run` executes one workflow once, `verify` proves functions. All of them take their work from
-//! the operator's API ([`sync`]) and hand functions to jailed workers; none holds credentials for Kubernetes or
-//! for the object store.
+//! One binary with four duties, each a module of [`commands`]: `serve` answers HTTP requests for every workflow
+//! of a namespace, `run` executes one workflow once, `verify` proves functions, `synth` has a model write them. All of
+//! them take their work from the operator's API ([`sync`]) and hand functions to jailed workers; none holds credentials
+//! for Kubernetes or for the object store.
 
 pub mod commands;
 pub mod engine;
@@ -12,6 +12,7 @@ pub mod jail;
 pub mod metrics;
 pub mod serve;
 pub mod sync;
+pub mod synth;
 pub mod telemetry;
 pub mod usage;
 pub mod verify;

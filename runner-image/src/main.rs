@@ -64,6 +64,8 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Run(run) => until(signalled, run.execute()).await,
         Command::Verify(verify) => until(signalled, verify.execute()).await,
+        Command::Synth(synth) => until(signalled, synth.execute()).await,
+        Command::Probe(probe) => until(signalled, probe.execute()).await,
     }
 }
 

@@ -7,10 +7,10 @@ use std::{
 };
 
 use futures::FutureExt as _;
-use k8s_openapi::api::core::v1::Namespace as KubeNamespace;
+use k8s_openapi::api::core::v1::{Namespace as KubeNamespace, Pod};
 use kube::{
     Api, Client,
-    api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams},
+    api::{ApiResource, DeleteParams, DynamicObject, ListParams, LogParams, Patch, PatchParams},
     core::GroupVersionKind,
 };
 use serde_json::{Value, json};
@@ -94,6 +94,36 @@ impl Namespace {
         });
         let params = PatchParams::apply("dise-tests").force();
         self.api(kind).patch(name, &params, &Patch::Apply(&object)).await.unwrap()
+    }
+
+    /// Makes a Secret with one entry.
+    ///
+    /// # Panics
+    /// The API server refuses it.
+    pub async fn secret(&self, name: &str, key: &str, value: &str) {
+        let secret = json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": {key: value},
+        });
+        let params = PatchParams::apply("dise-tests").force();
+        self.api("v1 Secret").patch(name, &params, &Patch::Apply(&secret)).await.unwrap();
+    }
+
+    /// What all pods of the namespace and the operator's have logged, by pod.
+    ///
+    /// # Panics
+    /// The cluster does not answer.
+    pub async fn logs(&self) -> Vec<(String, String)> {
+        let mut logs = Vec::new();
+        for namespace in [self.name.as_str(), crate::SYSTEM] {
+            let pods: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
+            for pod in pods.list(&ListParams::default()).await.unwrap() {
+                let name = pod.metadata.name.unwrap_or_default();
+                // One that is gone, or has not started, has nothing to say.
+                let log = pods.logs(&name, &LogParams::default()).await.unwrap_or_default();
+                logs.push((name, log));
+            }
+        }
+        logs
     }
 
     /// An object as it is now.

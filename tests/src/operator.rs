@@ -16,6 +16,8 @@ use crate::{Namespace, SYSTEM, http::Answer};
 pub const AUDIENCE: &str = "dise-operator";
 /// The service account of runner pods.
 pub const RUNNER: &str = "dise-runner";
+/// The service account that people search with.
+pub const READER: &str = "dise-reader";
 const SERVICE: &str = "dise-operator";
 
 /// A client of the operator's API. This machine must be a node of the cluster.
@@ -119,6 +121,32 @@ impl Namespace {
     /// A token that the operator accepts from this pod.
     pub async fn runner_token(&self, pod: &Value) -> String {
         self.token(RUNNER, AUDIENCE, Some(pod)).await
+    }
+
+    /// A token that a person searches this namespace with.
+    pub async fn reader_token(&self) -> String {
+        self.token(READER, AUDIENCE, None).await
+    }
+
+    /// Searches the memory through the API server, as `kubectl dise search` does.
+    ///
+    /// # Panics
+    /// There is no answer.
+    pub async fn search(&self, token: Option<&str>, query: &Value) -> Value {
+        let path = format!("/api/v1/namespaces/{SYSTEM}/services/https:dise-operator:api/proxy/v1/search");
+        let request = http::Request::post(path).header("content-type", "application/json");
+        let request = match token {
+            Some(token) => request.header("x-dise-token", token),
+            None => request,
+        };
+        let request = request.body(serde_json::to_vec(query).unwrap()).unwrap();
+        match self.client.request_text(request).await {
+            Ok(text) => serde_json::from_str(&text).unwrap(),
+            // A problem document that the client takes for a Status.
+            Err(kube::Error::Api(status)) => serde_json::from_str(&status.message)
+                .unwrap_or_else(|_| serde_json::json!({"status": status.code, "detail": status.message})),
+            Err(fault) => panic!("no answer to a search: {fault}"),
+        }
     }
 
     /// The newest pod of a role (`executor`, `verify`, `run`) that has the label, if one is given.

@@ -21,4 +21,4 @@ report_time() {
 use_cluster() { eval "$("$cluster" env)"; }
 
 # True when the cluster is the project's own, whose node is this machine.
-own_cluster() { [[ ${KUBECONFIG:-} == "$("$cluster" kubeconfig)" ]]; }
+own_cluster() { [[ ${KUBECONFIG:-} == "$(env --unset=KUBECONFIG "$cluster" kubeconfig)" ]]; }

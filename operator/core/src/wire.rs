@@ -291,6 +291,8 @@ pub struct ProbeReport {
     pub at: Timestamp,
     /// Whether it can be used.
     pub ready: bool,
+    /// What was found, as the CamelCase word of a condition.
+    pub reason: String,
     /// What it said, or why it cannot be used, in a sentence.
     pub message: String,
 }

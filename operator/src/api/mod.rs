@@ -8,6 +8,7 @@ mod blobs;
 mod listing;
 mod probes;
 mod runs;
+mod search;
 mod syntheses;
 mod usage;
 mod verifications;
@@ -50,6 +51,8 @@ impl Api {
             .route("/v1/runs/{name}/result", put(runs::put).layer(DefaultBodyLimit::max(BODY_BYTES)))
             .route("/v1/usage/{boot}", put(usage::put))
             .route("/v1/probes/{digest}", put(probes::put))
+            .route("/v1/search", post(search::search))
+            .route("/v1/syntheses/{digest}/recall", get(search::recall))
             .route("/v1/syntheses/{digest}/calls/{call}", post(syntheses::claim).put(syntheses::settle))
             .route("/v1/syntheses/{digest}/progress", put(syntheses::progress))
             .route(

@@ -37,6 +37,11 @@ impl Problem {
         Self { status: StatusCode::NOT_FOUND, detail: detail.into() }
     }
 
+    /// 503: something that is needed does not answer now. Retry.
+    pub fn unavailable(detail: impl Into<String>) -> Self {
+        Self { status: StatusCode::SERVICE_UNAVAILABLE, detail: detail.into() }
+    }
+
     /// 503: the Kubernetes API cannot be asked now. Retry.
     pub fn kubernetes(fault: &kube::Error) -> Self {
         tracing::warn!(%fault, "the Kubernetes API did not answer for a caller");

@@ -181,7 +181,11 @@ fn allowance(request: &SynthesisRequest) -> Allowance {
     }
 }
 
-async fn request(context: &Context, namespace: &str, digest: Digest) -> Result<SynthesisRequest, Problem> {
+pub(super) async fn request(
+    context: &Context,
+    namespace: &str,
+    digest: Digest,
+) -> Result<SynthesisRequest, Problem> {
     let blob = context.store.blob(namespace, digest).await?;
     let blob = blob.ok_or_else(|| Problem::not_found(format!("there is no request {digest}")))?;
     serde_json::from_slice(&blob).map_err(|fault| Problem::invalid(format!("{digest}: {fault}")))

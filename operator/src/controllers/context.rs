@@ -14,7 +14,7 @@ use super::{
     Backoff, Owner, Reports, owner::OwnerKind, probe::Probe, spend::Spend, usage::Usage, work::Queue,
     workflow::Recent,
 };
-use crate::{config::Settings, metrics::Metrics, store::Store};
+use crate::{config::Settings, memory::Memory, metrics::Metrics, store::Store};
 
 /// What every controller and the API share.
 pub struct Context {
@@ -38,6 +38,8 @@ pub struct Context {
     pub solutions: Reports<SynthesisReport>,
     /// What calls of models have cost.
     pub spend: Spend,
+    /// Every artifact, found again.
+    pub memory: Memory,
     /// What was applied for workflows a moment ago.
     pub recent: Recent,
     /// What executors serve.

@@ -82,10 +82,10 @@ impl Key {
         Self::of(["usage-folded", &format!("{namespace}.json")])
     }
 
-    /// The folder of [`Key::artifact`].
+    /// The folder of all [`Key::artifact`]s.
     #[must_use]
-    pub fn artifact_folder(namespace: &str) -> Self {
-        Self::of(["artifacts", namespace])
+    pub fn artifacts() -> Self {
+        Self::of(["artifacts"])
     }
 
     pub(super) fn parts(&self) -> impl Iterator<Item = PathPart<'_>> {

@@ -222,6 +222,27 @@ impl Store {
         Ok(names)
     }
 
+    /// The namespaces and names of all artifacts that have a record.
+    ///
+    /// # Errors
+    /// [`StoreError::Access`].
+    pub async fn artifacts(&self) -> Result<Vec<(String, String)>, StoreError> {
+        let folder = Key::artifacts();
+        let path = self.path(&folder);
+        let above = path.parts().count();
+        let objects: Vec<_> = match self.objects.list(Some(&path)).try_collect().await {
+            Ok(objects) => objects,
+            Err(object_store::Error::NotFound { .. }) => Vec::new(),
+            Err(source) => return Err(access("list", &folder, source)),
+        };
+        let name = |location: &Path| {
+            let mut parts = location.parts().skip(above);
+            let (namespace, file) = (parts.next()?, parts.next()?);
+            Some((namespace.as_ref().to_owned(), file.as_ref().strip_suffix(".json")?.to_owned()))
+        };
+        Ok(objects.iter().filter_map(|object| name(&object.location)).collect())
+    }
+
     async fn get(&self, key: &Key) -> Result<Option<Bytes>, StoreError> {
         match self.objects.get(&self.path(key)).await {
             Ok(found) => found.bytes().await.map(Some).map_err(|source| access("read", key, source)),
@@ -286,6 +307,19 @@ mod tests {
             store.delete(&Key::usage("shop", "a")).await.unwrap();
             store.delete(&Key::usage("shop", "a")).await.unwrap();
             assert_eq!(store.document::<String>(&Key::usage("shop", "a")).await.unwrap(), None);
+        }
+    }
+
+    #[tokio::test]
+    async fn lists_the_artifacts_of_all_namespaces() {
+        let (_folder, stores) = stores();
+        for store in stores {
+            for (namespace, name) in [("shop", "a-1"), ("bank", "b.2")] {
+                store.put(&Key::artifact(namespace, name), &name).await.unwrap();
+            }
+            let mut found = store.artifacts().await.unwrap();
+            found.sort();
+            assert_eq!(found, [("bank".to_owned(), "b.2".to_owned()), ("shop".to_owned(), "a-1".to_owned())]);
         }
     }
 

@@ -1,7 +1,10 @@
 //! The commands of the binary, and the settings that they share.
 
+pub mod model;
+pub mod probe;
 pub mod run;
 pub mod serve;
+pub mod synth;
 pub mod verify;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -31,6 +34,10 @@ pub enum Command {
     Run(run::Run),
     /// Prove functions and deliver the reports.
     Verify(verify::Verify),
+    /// Have a model write the code of a step, prove it and deliver what was found.
+    Synth(synth::Synth),
+    /// Ask a model whether it answers and deliver what it said.
+    Probe(probe::Probe),
 }
 
 /// Where the operator is.

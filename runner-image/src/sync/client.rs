@@ -10,8 +10,12 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use dise_core::{
     digest::Digest,
+    synthesis::SynthesisReport,
     verification::VerificationReport,
-    wire::{PlanList, RunAssignment, RunResult, UsageReport},
+    wire::{
+        CallClaim, CallGrant, CallOutcome, PlanList, ProbeReport, Progress, Recollection, RunAssignment,
+        RunResult, UsageReport,
+    },
 };
 use reqwest::{Certificate, Method, Response, StatusCode, Url, redirect};
 use serde::{Serialize, de::DeserializeOwned};
@@ -194,10 +198,7 @@ impl Operator {
     /// # Errors
     /// See [`OperatorError`].
     pub async fn run(&self, name: &str) -> Result<RunAssignment, OperatorError> {
-        let what = format!("GET /v1/runs/{name}");
-        let answer =
-            self.send(Method::GET, self.url(&["v1", "runs", name]), &what, REQUEST, None::<&()>).await?;
-        self.parse(&what, answer).await
+        self.ask(Method::GET, &["v1", "runs", name], None::<&()>).await
     }
 
     /// Delivers what a run came to.
@@ -222,6 +223,77 @@ impl Operator {
     /// See [`OperatorError`].
     pub async fn put_usage(&self, boot: &str, report: &UsageReport) -> Result<(), OperatorError> {
         self.put(&["v1", "usage", boot], report).await
+    }
+
+    /// The functions that may solve the task of a search already.
+    ///
+    /// # Errors
+    /// See [`OperatorError`].
+    pub async fn recall(&self, search: &Digest) -> Result<Recollection, OperatorError> {
+        let path = ["v1", "syntheses", &search.to_string(), "recall"];
+        self.ask(Method::GET, &path, None::<&()>).await
+    }
+
+    /// Asks for leave to call a model on behalf of a search.
+    ///
+    /// # Errors
+    /// See [`OperatorError`].
+    pub async fn claim(
+        &self,
+        search: &Digest,
+        call: &Digest,
+        claim: &CallClaim,
+    ) -> Result<CallGrant, OperatorError> {
+        let path = ["v1", "syntheses", &search.to_string(), "calls", &call.to_string()];
+        self.ask(Method::POST, &path, Some(claim)).await
+    }
+
+    /// Tells how a call ended that was granted.
+    ///
+    /// # Errors
+    /// See [`OperatorError`].
+    pub async fn settle(
+        &self,
+        search: &Digest,
+        call: &Digest,
+        outcome: &CallOutcome,
+    ) -> Result<(), OperatorError> {
+        self.put(&["v1", "syntheses", &search.to_string(), "calls", &call.to_string()], outcome).await
+    }
+
+    /// Says how a search stands.
+    ///
+    /// # Errors
+    /// See [`OperatorError`].
+    pub async fn put_progress(&self, search: &Digest, progress: &Progress) -> Result<(), OperatorError> {
+        self.put(&["v1", "syntheses", &search.to_string(), "progress"], progress).await
+    }
+
+    /// Delivers what a search found.
+    ///
+    /// # Errors
+    /// See [`OperatorError`].
+    pub async fn put_synthesis(&self, report: &SynthesisReport) -> Result<(), OperatorError> {
+        self.put(&["v1", "syntheses", &report.request.to_string(), "report"], report).await
+    }
+
+    /// Tells whether a model answered.
+    ///
+    /// # Errors
+    /// See [`OperatorError`].
+    pub async fn put_probe(&self, request: &Digest, report: &ProbeReport) -> Result<(), OperatorError> {
+        self.put(&["v1", "probes", &request.to_string()], report).await
+    }
+
+    async fn ask<B: Serialize, T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &[&str],
+        body: Option<&B>,
+    ) -> Result<T, OperatorError> {
+        let what = format!("{method} /{}", path.join("/"));
+        let answer = self.send(method, self.url(path), &what, REQUEST, body).await?;
+        self.parse(&what, answer).await
     }
 
     async fn put<T: Serialize>(&self, path: &[&str], body: &T) -> Result<(), OperatorError> {

@@ -2,12 +2,15 @@
 
 use serde_json::Value;
 
+use super::source::without_comments;
 use crate::verification::Example;
 
 /// Text of fewer characters is in the source of honest code too.
 const SHORTEST_TEXT: usize = 4;
 /// Whole numbers below are.
 const SMALLEST_NUMBER: u64 = 10;
+/// Lists and objects that are written with fewer characters, such as `[0]`, are too.
+const SHORTEST_QUOTATION: usize = 5;
 
 /// The evidence that `source` holds the cases that it shall compute, in a sentence.
 ///
@@ -17,7 +20,7 @@ const SMALLEST_NUMBER: u64 = 10;
 /// code that names a label or a separator repeats outputs, or inputs, but hardly both together for most cases.
 #[must_use]
 pub fn memorised(source: &str, examples: &[Example]) -> Option<String> {
-    let literals = Literals(source);
+    let literals = Literals::of(source);
     let telling: Vec<bool> = examples.iter().filter_map(|example| literals.hold(example)).collect();
     let held = telling.iter().filter(|held| **held).count();
     let enough = held >= 2 || (held == 1 && examples.len() == 1);
@@ -29,26 +32,54 @@ pub fn memorised(source: &str, examples: &[Example]) -> Option<String> {
 /// least. Honest code that returns labels does too.
 #[must_use]
 pub fn holds_answers(source: &str, examples: &[Example]) -> bool {
-    let literals = Literals(source);
+    let literals = Literals::of(source);
     let held = examples.iter().filter(|example| literals.hold_answer(example)).count();
     held >= 2 && held * 2 > examples.len()
 }
 
-/// Source code, as far as its literals go.
-struct Literals<'s>(&'s str);
+/// Whether `source` quotes, as lists or objects, the whole inputs of more than half of the examples that have such, and of
+/// two at least; with a single example, of that one. No table that a task is about is kept by whole inputs.
+#[must_use]
+pub fn quotes_inputs(source: &str, examples: &[Example]) -> bool {
+    let literals = Literals::of(source);
+    let inputs = examples.iter().filter_map(|example| quotation(&example.input));
+    let quoted: Vec<bool> = inputs.map(|quotation| literals.quote(&quotation)).collect();
+    let held = quoted.iter().filter(|held| **held).count();
+    (held >= 2 || (held == 1 && examples.len() == 1)) && held * 2 > quoted.len()
+}
 
-impl Literals<'_> {
+/// Source code, as far as its literals go.
+struct Literals {
+    source: String,
+    /// In one spelling for Python and JSON.
+    plain: String,
+}
+
+impl Literals {
+    fn of(source: &str) -> Self {
+        let source = without_comments(source);
+        Self { plain: plain(&source), source }
+    }
+
     /// Whether the source holds an example; `None` if the example has nothing by which that could be told.
     fn hold(&self, example: &Example) -> Option<bool> {
+        let quotation = quotation(&example.input);
+        if quotation.as_ref().is_some_and(|quotation| self.quote(quotation)) {
+            return Some(true);
+        }
         let (inputs, answers) = parts(example);
         let told = |values: &[&Value]| values.iter().any(|value| telling(value));
         if !told(&inputs) {
-            return None;
+            return quotation.map(|_| false);
         }
         let all =
             |values: &[&Value]| values.iter().filter(|value| telling(value)).all(|value| self.has(value));
         let any = |values: &[&Value]| values.iter().any(|value| telling(value) && self.has(value));
         Some(all(&inputs) && (!told(&answers) || any(&answers)))
+    }
+
+    fn quote(&self, quotation: &[String]) -> bool {
+        quotation.iter().all(|part| self.plain.contains(part))
     }
 
     fn hold_answer(&self, example: &Example) -> bool {
@@ -67,17 +98,17 @@ impl Literals<'_> {
     fn has_text(&self, text: &str) -> bool {
         let escaped = Value::String(text.to_owned()).to_string();
         let inner = &escaped[1..escaped.len() - 1];
-        [inner, text]
-            .iter()
-            .any(|inner| ['"', '\''].iter().any(|quote| self.0.contains(&format!("{quote}{inner}{quote}"))))
+        [inner, text].iter().any(|inner| {
+            ['"', '\''].iter().any(|quote| self.source.contains(&format!("{quote}{inner}{quote}")))
+        })
     }
 
     fn has_number(&self, digits: &str) -> bool {
         let borders = |byte: Option<&u8>| {
             byte.is_none_or(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_' && *byte != b'.')
         };
-        let bytes = self.0.as_bytes();
-        self.0.match_indices(digits).any(|(start, _)| {
+        let bytes = self.source.as_bytes();
+        self.source.match_indices(digits).any(|(start, _)| {
             borders(start.checked_sub(1).and_then(|before| bytes.get(before)))
                 && borders(bytes.get(start + digits.len()))
         })
@@ -92,6 +123,26 @@ fn parts(example: &Example) -> (Vec<&Value>, Vec<&Value>) {
     leaves(&example.output, &mut outputs);
     outputs.retain(|value| !inputs.contains(value));
     (inputs, outputs)
+}
+
+/// What source code that quotes a list or an object contains, if that is so long that honest code would hardly: the list,
+/// or the object's fields, which may stand in any order.
+fn quotation(value: &Value) -> Option<Vec<String>> {
+    let parts: Vec<String> = match value {
+        Value::Array(_) => vec![plain(&value.to_string())],
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(name, field)| plain(&format!("{}:{field}", Value::from(name.as_str()))))
+            .collect(),
+        _ => return None,
+    };
+    (parts.iter().map(String::len).sum::<usize>() >= SHORTEST_QUOTATION).then_some(parts)
+}
+
+/// Text without white space and with the words and quotes of JSON instead of Python's.
+fn plain(text: &str) -> String {
+    let plain: String = text.split_whitespace().collect();
+    plain.replace("True", "true").replace("False", "false").replace("None", "null").replace('\'', "\"")
 }
 
 /// The scalars of a value.
@@ -143,6 +194,24 @@ mod tests {
         let source = "def run(n):\n    if n == 12: return 144\n    if n == 15: return 225\n    return 400 if n == 20 else 0";
         assert!(memorised(source, &examples).is_some());
         assert_eq!(memorised("def run(n):\n    return n * n", &examples), None);
+    }
+
+    #[test]
+    fn finds_inputs_that_are_quoted_in_full() {
+        let examples = cases(&[
+            (json!({"xs": [1, 2], "up": true}), json!(3)),
+            (json!({"xs": [], "up": false}), json!(0)),
+            (json!({"xs": [5], "up": true}), json!(5)),
+        ]);
+        let table = "SEEN = [({'xs': [1, 2], 'up': True}, 3), ({'xs': [], 'up': False}, 0)]";
+        assert!(memorised(table, &examples).is_some() && quotes_inputs(table, &examples));
+        let words = cases(&[(json!({"m": "January"}), json!(1)), (json!({"m": "November"}), json!(11))]);
+        assert!(!quotes_inputs("M = {'January': 1, 'November': 11}", &words));
+        assert_eq!(memorised("def run(i): return sum(i['xs']) if i['up'] else 0", &examples), None);
+        let explained = "def run(i):\n    \"\"\"\n    {'xs': [1, 2], 'up': True} gives 3, {'xs': [], 'up': False} gives 0\n    \"\"\"\n    return sum(i['xs']) if i['up'] else 0";
+        assert_eq!(memorised(explained, &examples), None);
+        let short = cases(&[(json!([1]), json!(1)), (json!([]), json!(0))]);
+        assert_eq!(memorised("BASE = [1]\nEMPTY = []", &short), None);
     }
 
     #[test]

@@ -8,11 +8,12 @@ mod holdout;
 mod memorisation;
 mod report;
 mod request;
+mod source;
 mod variation;
 
 pub use front::{Measured, front, prefer};
 pub use holdout::Holdout;
-pub use memorisation::{holds_answers, memorised};
+pub use memorisation::{holds_answers, memorised, quotes_inputs};
 pub use report::{
     Candidate, Failing, GeneratedTest, Origin, Outcome, Solution, Spend, SynthesisReport, Verdict,
 };

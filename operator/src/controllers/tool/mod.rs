@@ -2,7 +2,7 @@
 
 mod model;
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{borrow::Cow, collections::BTreeSet, sync::Arc, time::Duration};
 
 use dise_core::{
     verification::{Example, VerificationReport, VerificationRequest},
@@ -54,7 +54,7 @@ pub async fn reconcile(tool: Arc<Tool>, context: Arc<Context>) -> Result<Action,
     {
         let event = Event {
             type_: if verdict.status == Status::False { EventType::Warning } else { EventType::Normal },
-            reason: verdict.reason.to_owned(),
+            reason: verdict.reason.clone().into_owned(),
             note: Some(verdict.message.chars().take(1000).collect()),
             action: "Reconcile".to_owned(),
             secondary: None,
@@ -69,7 +69,7 @@ pub async fn reconcile(tool: Arc<Tool>, context: Arc<Context>) -> Result<Action,
 /// What the condition `Ready` says.
 struct Verdict {
     status: Status,
-    reason: &'static str,
+    reason: Cow<'static, str>,
     message: String,
     /// When the model was asked.
     probed: Option<Timestamp>,
@@ -79,7 +79,7 @@ struct Verdict {
 
 impl Verdict {
     fn new(status: Status, reason: &'static str, message: String) -> Self {
-        Self { status, reason, message, probed: None, again: RESYNC }
+        Self { status, reason: Cow::Borrowed(reason), message, probed: None, again: RESYNC }
     }
 }
 
@@ -145,7 +145,7 @@ fn status(tool: &Tool, verdict: &Verdict, now: Timestamp) -> ToolStatus {
     status.observed_generation = generation;
     status.digest = tool.spec.function().map(|function| function.digest().to_string());
     status.last_probe_time = verdict.probed.map(Time);
-    let ready = condition(READY, verdict.status, verdict.reason, verdict.message.clone(), generation, now);
+    let ready = condition(READY, verdict.status, &verdict.reason, verdict.message.clone(), generation, now);
     set_condition(&mut status.conditions, ready);
     status
 }

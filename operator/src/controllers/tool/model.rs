@@ -61,7 +61,7 @@ fn last_probe(tool: &Tool) -> Option<(Timestamp, Verdict)> {
     let at = status.last_probe_time.as_ref()?.0;
     let ready = find_condition(&status.conditions, READY)?;
     let holds = is_true(&status.conditions, READY);
-    let verdict = outcome(at, holds, ready.message.clone());
+    let verdict = outcome(at, holds, ready.reason.clone(), ready.message.clone());
     Some((at, verdict))
 }
 
@@ -72,16 +72,12 @@ fn wait(at: Timestamp, verdict: &Verdict, now: Timestamp) -> Option<Duration> {
 }
 
 fn verdict(report: &ProbeReport) -> Verdict {
-    outcome(report.at, report.ready, report.message.clone())
+    outcome(report.at, report.ready, report.reason.clone(), report.message.clone())
 }
 
-fn outcome(at: Timestamp, ready: bool, message: String) -> Verdict {
-    let (status, reason, again) = if ready {
-        (Status::True, "Answering", ASK_READY)
-    } else {
-        (Status::False, "NotAnswering", ASK_FAILING)
-    };
-    Verdict { status, reason, message, probed: Some(at), again }
+fn outcome(at: Timestamp, ready: bool, reason: String, message: String) -> Verdict {
+    let again = if ready { ASK_READY } else { ASK_FAILING };
+    Verdict { status: ready.into(), reason: reason.into(), message, probed: Some(at), again }
 }
 
 #[cfg(test)]
