@@ -15,8 +15,12 @@ use serde_json::{Map, Value};
 
 use super::notation::literal;
 
-/// Words of the description that name the function.
-const NAME_WORDS: usize = 4;
+/// Words of the description that name the function: what is done, and to what.
+const NAME_WORDS: usize = 2;
+/// Words that say nothing in a name.
+const FILLERS: [&str; 16] = [
+    "a", "an", "and", "are", "by", "for", "if", "in", "is", "it", "of", "on", "the", "to", "whether", "with",
+];
 const NAME_CHARS: usize = 40;
 const MOST_PARAMETERS: usize = 8;
 const KEYWORDS: [&str; 35] = [
@@ -128,8 +132,9 @@ fn defines(line: &str) -> Option<&str> {
 /// The first words of a description as a name.
 fn name(description: &str) -> String {
     let words = description.split(|character: char| !character.is_ascii_alphanumeric());
-    let words: Vec<String> =
-        words.filter(|word| !word.is_empty()).take(NAME_WORDS).map(str::to_ascii_lowercase).collect();
+    let words = words.map(str::to_ascii_lowercase);
+    let telling = words.filter(|word| !word.is_empty() && !FILLERS.contains(&word.as_str()));
+    let words: Vec<String> = telling.take(NAME_WORDS).collect();
     let name: String = words.join("_").chars().take(NAME_CHARS).collect();
     if is_name(&name) && name != "run" { name } else { "solve".to_owned() }
 }
@@ -206,15 +211,14 @@ mod tests {
             ],
         );
         let signature = Signature::of(&task).unwrap();
-        assert_eq!(signature.declaration(), "reverse_the_text_loudly(text: str, times: list[int]) -> str");
-        assert_eq!(signature.call(&task.examples[0].input), r#"reverse_the_text_loudly("hi", [1])"#);
+        assert_eq!(signature.declaration(), "reverse_text(text: str, times: list[int]) -> str");
+        assert_eq!(signature.call(&task.examples[0].input), r#"reverse_text("hi", [1])"#);
         assert_eq!(signature.outcome(&task.examples[0].output), r#""ih""#);
-        let complete =
-            signature.complete(python("def reverse_the_text_loudly(text, times):\n    return text\n"));
+        let complete = signature.complete(python("def reverse_text(text, times):\n    return text\n"));
         assert_eq!(
             complete.source,
-            "def reverse_the_text_loudly(text, times):\n    return text\n\n\ndef run(input):\n    return {\"text\": \
-             reverse_the_text_loudly(input[\"text\"], input[\"times\"])}\n"
+            "def reverse_text(text, times):\n    return text\n\n\ndef run(input):\n    return {\"text\": \
+             reverse_text(input[\"text\"], input[\"times\"])}\n"
         );
     }
 

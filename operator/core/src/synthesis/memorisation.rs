@@ -70,7 +70,8 @@ impl Literals {
         let (inputs, answers) = parts(example);
         let told = |values: &[&Value]| values.iter().any(|value| telling(value));
         if !told(&inputs) {
-            return quotation.map(|_| false);
+            // A table would be kept by the text of such an input, which tells nothing, and not by a list.
+            return quotation.filter(|_| has_list(&example.input)).map(|_| false);
         }
         let all =
             |values: &[&Value]| values.iter().filter(|value| telling(value)).all(|value| self.has(value));
@@ -137,6 +138,14 @@ fn quotation(value: &Value) -> Option<Vec<String>> {
         _ => return None,
     };
     (parts.iter().map(String::len).sum::<usize>() >= SHORTEST_QUOTATION).then_some(parts)
+}
+
+fn has_list(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(fields) => fields.values().any(has_list),
+        _ => false,
+    }
 }
 
 /// Text without white space and with the words and quotes of JSON instead of Python's.
@@ -212,6 +221,16 @@ mod tests {
         assert_eq!(memorised(explained, &examples), None);
         let short = cases(&[(json!([1]), json!(1)), (json!([]), json!(0))]);
         assert_eq!(memorised("BASE = [1]\nEMPTY = []", &short), None);
+    }
+
+    #[test]
+    fn finds_a_table_that_lacks_a_case() {
+        let pairs = ["hello", "a b", "", "stone", "kubernetes", "level up"]
+            .map(|text| (json!({"text": text}), json!({"text": text.chars().rev().collect::<String>()})));
+        let source = "def run(input):\n    return {\"text\": {\"hello\": \"olleh\", \"a b\": \"b a\", \"stone\": \"enots\", \
+                      \"kubernetes\": \"setenrebuk\"}.get(input[\"text\"], \"\")}";
+        assert!(memorised(source, &cases(&pairs)).is_some());
+        assert!(memorised(source, &cases(&pairs[..5])).is_some());
     }
 
     #[test]

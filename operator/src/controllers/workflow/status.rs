@@ -134,8 +134,11 @@ fn steps(workflow: &Workflow, outcome: &Outcome, before: &[StepStatus]) -> Vec<S
                     }
                 }
                 Outcome::Unwritten(searches) => {
-                    if let Some(search) = searches.iter().find(|search| search.step == name) {
-                        step.state = search_status::step_state(&search.state);
+                    match searches.iter().find(|search| search.step == name) {
+                        Some(search) => step.state = search_status::step_state(&search.state),
+                        // Its code was found and waits for that of other steps.
+                        None if step.state == StepState::Generating => step.state = StepState::Pending,
+                        None => {}
                     }
                 }
                 Outcome::Invalid(_) | Outcome::StoreUnavailable => {}
