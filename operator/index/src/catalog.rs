@@ -13,9 +13,13 @@ const APPLICATION: i32 = 0x4469_5345;
 /// Bytes of a text that are kept and searched.
 pub(crate) const TEXT_BYTES: usize = 16 << 10;
 
-/// How many matches of a question are scored. Scoring takes about 1 µs each, so this bounds the time of a question
-/// whose words are everywhere.
+/// About how many artifacts the words of a question may stand in, all and those that pass the filter. Reading a match
+/// takes about 0.1 µs, scoring it 1 µs, so this bounds the time of a question whose words are everywhere.
+const READ_MATCHES: usize = 20_000;
 const SCORED_MATCHES: usize = 2000;
+
+/// In how many artifacts the frequency of a word is counted.
+const SAMPLE: usize = 2048;
 
 const TABLES: &str = "
     CREATE TABLE artifact (
@@ -150,15 +154,27 @@ pub(crate) fn for_each_allowed(connection: &Connection, mut each: impl FnMut(Slo
     Ok(())
 }
 
+/// How many artifacts there are, and how many of them are allowed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Extent {
+    pub(crate) all: usize,
+    pub(crate) allowed: usize,
+}
+
 /// The allowed artifacts that match a question best by words, with their BM25 scores, higher is better.
 ///
 /// Scores are rounded to 32 bits, so that the order in which the words of a question are added up makes no difference.
-pub(crate) fn matching(connection: &Connection, question: &str, count: usize) -> Result<Vec<(Slot, f32)>> {
-    let terms = telling(connection, words::terms(question))?;
+pub(crate) fn matching(
+    connection: &Connection,
+    question: &str,
+    extent: Extent,
+    count: usize,
+) -> Result<Vec<(Slot, f32)>> {
+    let terms = telling(connection, words::terms(question), extent)?;
     if terms.is_empty() {
         return Ok(Vec::new());
     }
-    // The inner limit bounds the work, before the best are looked for.
+    // The inner limit bounds the work where a frequency was underrated, before the best are looked for.
     let mut statement = connection.prepare_cached(
         "SELECT slot, score FROM (
              SELECT rowid AS slot, -bm25(words) AS score FROM words WHERE words MATCH ?1 AND allowed(rowid) LIMIT ?2
@@ -172,25 +188,24 @@ pub(crate) fn matching(connection: &Connection, question: &str, count: usize) ->
         .collect()
 }
 
-/// The words to ask for: the rarest first, until they match [`SCORED_MATCHES`] artifacts, and at least one. What
-/// stands in more artifacts tells little about any of them.
-fn telling(connection: &Connection, terms: Vec<String>) -> Result<Vec<String>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT count(*) FROM (SELECT 1 FROM words WHERE words MATCH ?1 AND allowed(rowid) LIMIT ?2)",
-    )?;
+/// The words to ask for: the rarest first, as many as the bounds above allow, and at least one. What stands in more
+/// artifacts tells little about any of them.
+fn telling(connection: &Connection, terms: Vec<String>, extent: Extent) -> Result<Vec<String>> {
+    let mut statement =
+        connection.prepare_cached("SELECT count(*) FROM words WHERE words MATCH ?1 AND rowid < ?2")?;
     let mut counted = Vec::with_capacity(terms.len());
     for term in terms {
         let quoted = words::any_of(std::slice::from_ref(&term));
-        let matches: i64 = statement.query_row(params![quoted, limit(SCORED_MATCHES)], |row| row.get(0))?;
-        if matches > 0 {
-            counted.push((matches, term));
-        }
+        let matches: i64 = statement.query_row(params![quoted, limit(SAMPLE)], |row| row.get(0))?;
+        counted.push((usize::try_from(matches).unwrap_or_default(), term));
     }
     counted.sort_by_key(|(matches, _)| *matches);
-    let mut sum = 0;
+    let mut sampled = 0;
     let telling = counted.into_iter().enumerate().take_while(|(place, (matches, _))| {
-        sum += matches;
-        *place == 0 || sum <= limit(SCORED_MATCHES)
+        sampled += matches;
+        let read = sampled * extent.all.max(SAMPLE) / SAMPLE;
+        let scored = read * extent.allowed / extent.all.max(1);
+        *place == 0 || (read <= READ_MATCHES && scored <= SCORED_MATCHES)
     });
     Ok(telling.map(|(_, (_, term))| term).collect())
 }

@@ -6,7 +6,7 @@ use super::Shelf;
 use crate::{
     Error, Hit, Query,
     book::{Slot, Slots},
-    catalog,
+    catalog::{self, Extent},
     rank::{self, CANDIDATES, Candidate, Ranked},
     sessions::Session,
 };
@@ -38,6 +38,7 @@ impl Shelf {
             (Some(unit), Some(graph)) => graph.nearest(unit, SURPLUS * CANDIDATES, &allowed)?,
             _ => Vec::new(),
         };
+        let extent = Extent { all: look.book.len(), allowed: allowed.len() };
         drop(look);
         if allowed.len() == 0 {
             return Ok(Vec::new());
@@ -52,8 +53,10 @@ impl Shelf {
                 Some(unit) => self.nearest(session, query, unit, near, &allowed)?,
                 None => Vec::new(),
             };
-            let matching =
-                text.map_or(Ok(Vec::new()), |text| catalog::matching(session, text, CANDIDATES))?;
+            let matching = match text {
+                Some(text) => catalog::matching(session, text, extent, CANDIDATES)?,
+                None => Vec::new(),
+            };
             let mut candidates = HashMap::new();
             for slot in near.iter().map(|(slot, _)| *slot).chain(matching.iter().map(|(slot, _)| *slot)) {
                 candidates.extend(catalog::candidate(session, slot)?.map(|candidate| (slot, candidate)));

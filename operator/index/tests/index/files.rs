@@ -45,6 +45,26 @@ fn knows_everything_again_after_a_start() {
 }
 
 #[test]
+fn knows_everything_after_being_killed() {
+    let (folder, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let index = in_folder(folder.path());
+    let (first, rest) = (some()[..20].to_vec(), some()[20..].to_vec());
+    index.upsert(first).unwrap();
+    index.flush().unwrap();
+    index.upsert(rest).unwrap();
+    // What is on disk while the index is open is what a killed process leaves.
+    fs::create_dir(copy.path().join("shop")).unwrap();
+    for entry in fs::read_dir(folder.path().join("shop")).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), copy.path().join("shop").join(entry.file_name())).unwrap();
+    }
+    let left = in_folder(copy.path());
+    for query in [query(), words("alpha"), meaning(&[1.0, 3.0])] {
+        assert_eq!(left.search(&query).unwrap(), index.search(&query).unwrap());
+    }
+}
+
+#[test]
 fn adds_what_the_graph_file_lacks_and_drops_what_is_gone() {
     let folder = tempfile::tempdir().unwrap();
     let index = in_folder(folder.path());
