@@ -4,7 +4,7 @@ use std::{sync::atomic::Ordering, time::Duration};
 
 use dise_core::{
     function::{Function, Language},
-    synthesis::{Origin, Outcome, SynthesisReport, SynthesisRequest, Verdict},
+    synthesis::{Holdout, Origin, Outcome, SynthesisReport, SynthesisRequest, Verdict},
     wire::{CallOutcome, Recalled},
 };
 use dise_runner::synth::{SearchError, search};
@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::{
     desk::FakeDesk,
     model::{Say, ScriptedModel, code},
-    script::{FakeBench, fails, reverse, verdicts},
+    script::{FakeBench, examples, fails, request, reverse, reversed, verdicts},
 };
 
 fn recalled(source: &str) -> Recalled {
@@ -223,16 +223,25 @@ async fn what_was_found_outlives_a_model_that_invents_no_cases() {
 
 #[tokio::test]
 async fn the_model_is_never_shown_what_is_held_out() {
-    let mut request = reverse();
-    (request.search.candidates, request.search.repair_rounds) = (2, 3);
+    let words = ["hello", "kubernetes", "zebra", "jail"];
+    let cases = words.map(|word| (json!({"text": word}), json!({"text": reversed(word)})));
+    let mut request = request("Reverse the text.", examples(&cases));
+    (request.search.candidates, request.search.repair_rounds, request.search.generated_tests) = (2, 3, 4);
+    let holdout = Holdout::of(&request.task.examples);
+    let (hidden, shown): (Vec<_>, Vec<_>) = (0..4).partition(|index| holdout.is_hidden(*index));
+    let [hidden] = hidden[..] else { panic!("{hidden:?}") };
     let desk = FakeDesk::new(&request);
-    let model = ScriptedModel::new(|request| code(&fails(1, &request.seed.unwrap().to_string())));
+    // The last candidate passes, so that test cases are asked for too.
+    let model = ScriptedModel::new(|request| {
+        let number = request.seed.unwrap();
+        code(&fails(u32::from(number < 4), &number.to_string()))
+    });
     report(&desk, &model, &request).await;
-    let holdout = dise_core::synthesis::Holdout::of(&request.task.examples);
-    let hidden = request.task.examples.iter().enumerate().find(|(index, _)| holdout.is_hidden(*index));
-    let hidden = hidden.unwrap().1.input.to_string();
+    assert_eq!(model.calls(), 6);
     for request in model.asked() {
-        assert!(request.messages.iter().all(|message| !message.text.replace(": ", ":").contains(&hidden)));
+        let told: String = request.messages.into_iter().map(|message| message.text).collect();
+        assert!(shown.iter().all(|index| told.contains(words[*index])), "{told}");
+        assert!(!told.contains(words[hidden]) && !told.contains(&reversed(words[hidden])), "{told}");
     }
 }
 
