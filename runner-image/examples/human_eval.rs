@@ -8,7 +8,7 @@
 //! Prints how many solutions are accepted (all must be), how many mutants are rejected, and every mutant that is not,
 //! with why. Ends with 1 if a solution is rejected.
 
-use std::{collections::BTreeMap, fs, process::ExitCode, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, fs, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use async_trait::async_trait;
@@ -185,6 +185,35 @@ async fn judge<'p>(problem: &'p Problem, workers: &Workers) -> anyhow::Result<Ju
     Ok(Judged { problem, solution, mutants })
 }
 
+/// What became of the mutants of a kind.
+#[derive(Default)]
+struct Tally {
+    count: usize,
+    rejected: BTreeMap<&'static str, usize>,
+    right: usize,
+}
+
+impl Tally {
+    fn add(&mut self, mutant: &Mutant, verdict: Option<&'static str>) {
+        self.count += 1;
+        match verdict {
+            Some(verdict) => *self.rejected.entry(verdict).or_default() += 1,
+            None => self.right += usize::from(mutant.equivalent.is_some()),
+        }
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { count, rejected, right } = self;
+        let of = |verdict| rejected.get(verdict).copied().unwrap_or_default();
+        let (failed, memorised, fault) = (of("Failed"), of("Memorised"), of("Fault"));
+        let all: usize = rejected.values().sum();
+        let (percent, tenth) = (all * 100 / count, all * 1000 / count % 10);
+        write!(f, "{count} | {all} | {percent}.{tenth} % | {failed} | {memorised} | {fault} | {right}")
+    }
+}
+
 /// Prints what became of all answers; returns whether every solution is accepted.
 fn print(judged: &[Judged<'_>]) -> bool {
     let rejected: Vec<&Judged<'_>> = judged.iter().filter(|one| one.solution.is_some()).collect();
@@ -192,29 +221,18 @@ fn print(judged: &[Judged<'_>]) -> bool {
     for Judged { problem, solution, .. } in &rejected {
         println!("- {} is rejected: {}", problem.task_id, solution.unwrap_or_default());
     }
-    let mut kinds: BTreeMap<&str, (usize, BTreeMap<&str, usize>)> = BTreeMap::new();
+    let mut kinds: BTreeMap<&str, Tally> = BTreeMap::new();
     for (mutant, verdict) in judged.iter().flat_map(|one| &one.mutants) {
-        let (count, verdicts) = kinds.entry(&mutant.kind).or_default();
-        *count += 1;
-        if let Some(verdict) = verdict {
-            *verdicts.entry(verdict).or_default() += 1;
+        for kind in [mutant.kind.as_str(), "all"] {
+            kinds.entry(kind).or_default().add(mutant, *verdict);
         }
     }
     println!(
-        "\n| mutants | count | rejected | share | of these: failed | memorised | cannot be run |\n|---|---|---|---|---|---|---|"
+        "\n| mutants | count | rejected | share | failed | memorised | cannot be run | accepted, presumed right |"
     );
-    for (kind, (count, verdicts)) in &kinds {
-        let rejected: usize = verdicts.values().sum();
-        let of = |verdict| verdicts.get(verdict).copied().unwrap_or_default();
-        let tenths = rejected * 1000 / count;
-        println!(
-            "| {kind} | {count} | {rejected} | {}.{} % | {} | {} | {} |",
-            tenths / 10,
-            tenths % 10,
-            of("Failed"),
-            of("Memorised"),
-            of("Fault")
-        );
+    println!("|---|---|---|---|---|---|---|---|");
+    for (kind, tally) in &kinds {
+        println!("| {kind} | {tally} |");
     }
     println!("\nAccepted mutants:\n");
     for Judged { problem, mutants, .. } in judged {
