@@ -370,3 +370,26 @@ def run(input):
     })
     .await;
 }
+
+#[tokio::test]
+async fn models_are_spoken_to_in_their_own_protocol() {
+    Namespace::with("protocols", |space| async move {
+        let model = space.scripted_model(&answers(&[REVERSE])).await;
+        space.model_tool("vectors", "EmbeddingModel", &json!({}), &json!({})).await;
+        let ready = space.wait("Tool", "vectors", "Ready", |ready| ready.status == "True").await;
+        assert_eq!(ready.message, "it answers with vectors of 64 dimensions");
+
+        let mut claude = priced();
+        claude["api"] = json!("Anthropic");
+        claude["endpoint"] = json!(format!("http://model.{}.svc", space.name));
+        space.model_tool("claude", "CloudLlm", &claude, &json!({})).await;
+        tool_is_ready(&space, "claude").await;
+        let fields = json!({"synthesis": {"tool": "claude", "candidates": 1, "repairRounds": 0}});
+        space.apply("Workflow", "mirror", &reverser("Reverse the text.", &fields)).await;
+        let workflow = space.ready("mirror").await;
+        assert_ne!(workflow["status"]["spend"]["totalUsd"], "0");
+        let asked = model.chats().await;
+        assert!(asked.iter().all(|chat| chat["path"] == "/v1/messages"), "{asked:?}");
+    })
+    .await;
+}

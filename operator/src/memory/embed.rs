@@ -88,7 +88,7 @@ impl Memory {
         }
     }
 
-    async fn embed_all(&self, embedder: &Embedder) -> Result<(), MemoryError> {
+    pub(super) async fn embed_all(&self, embedder: &Embedder) -> Result<(), MemoryError> {
         for namespace in self.blocking(dise_index::Index::namespaces).await? {
             loop {
                 let of = namespace.clone();

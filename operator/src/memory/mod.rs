@@ -230,3 +230,6 @@ fn hit(hit: Hit) -> SearchHit {
         parts: parts.into_iter().map(|(name, part)| (name.to_owned(), part)).collect(),
     }
 }
+
+#[cfg(test)]
+mod tests;
