@@ -10,7 +10,7 @@ use axum::{
 use dise_core::{
     budget::{Allowance, Claim, Grant},
     digest::{Digest, canonical_json},
-    synthesis::{Outcome, SynthesisReport, SynthesisRequest},
+    synthesis::{Outcome, Spend, SynthesisReport, SynthesisRequest},
     verification::VerificationReport,
     wire::{CallAnswer, CallClaim, CallGrant, CallOutcome, Progress},
 };
@@ -129,6 +129,10 @@ pub(super) async fn report(
     }
     let key = Key::synthesis(namespace, search);
     let known = context.store.document::<SynthesisReport>(&key).await?;
+    // A pod knows what it has spent itself; the ledger also knows what those before it had.
+    let booked = context.spend.update(&context.store, namespace, |ledger| ledger.search(search)).await?;
+    let spend = Spend { usd: report.spend.usd.max(booked), ..report.spend };
+    let report = SynthesisReport { spend, ..report };
     // The first verdict stands, unless it was one for the time being.
     if known.is_none_or(|known| known.has_lapsed(Timestamp::now())) {
         keep_solution(context, namespace, &request, &report).await?;
