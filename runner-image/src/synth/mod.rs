@@ -20,6 +20,7 @@ mod choose;
 mod code;
 mod course;
 mod desk;
+mod dialogue;
 mod exhibit;
 mod generated;
 mod judge;

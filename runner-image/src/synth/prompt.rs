@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::{
     SearchError,
+    dialogue::{Speaker, parts},
     notation::{cut, fenced, literal},
     signature::Signature,
 };
@@ -308,34 +309,6 @@ impl<'r> Writer<'r> {
         } else {
             fitting
         }
-    }
-}
-
-/// Who says a part of a template.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Speaker {
-    User,
-    Assistant,
-}
-
-/// The parts of a template: each begins with a line that names its speaker; without one the user says it all. They are
-/// told apart before anything is filled in, so that no text of a task can begin one.
-fn parts(template: &str) -> Vec<(Speaker, &str)> {
-    let mut parts = Vec::new();
-    let mut rest = template;
-    let mut speaker = Speaker::User;
-    loop {
-        let marks = [("[user]\n", Speaker::User), ("[assistant]\n", Speaker::Assistant)];
-        let starts = |(mark, _): &(&str, Speaker)| {
-            if rest.starts_with(mark) { Some(0) } else { rest.find(&format!("\n{mark}")).map(|at| at + 1) }
-        };
-        let next = marks.iter().filter_map(|mark| Some((starts(mark)?, *mark))).min_by_key(|(at, _)| *at);
-        let Some((at, (mark, next_speaker))) = next else {
-            parts.push((speaker, rest));
-            return parts;
-        };
-        parts.push((speaker, &rest[..at]));
-        (speaker, rest) = (next_speaker, &rest[at + mark.len()..]);
     }
 }
 
