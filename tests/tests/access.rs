@@ -287,7 +287,7 @@ async fn a_pod_does_what_it_is_for_and_nothing_else() {
         for (token, path, words) in [
             (&cast.run, report.as_str(), "needs verify"),
             (&cast.executor, report.as_str(), "needs verify"),
-            (&cast.verify, other.as_str(), "was not asked to verify"),
+            (&cast.verify, other.as_str(), "was not started for"),
             (&cast.executor, "/v1/runs/once/result", "needs run"),
             (&cast.verify, "/v1/runs/once/result", "needs run"),
             (&cast.run, "/v1/runs/twice/result", "does not belong to run twice"),

@@ -65,6 +65,10 @@ async fn defaults_are_written_and_nulls_dropped() {
         let stored = server.preview("Workflow", "a", &spec).await.unwrap().data["spec"].clone();
         let expected = json!({
             "serving": {"mode": "Shared"}, "evolution": {"keepGenerations": 5},
+            "budget": {"maxUsdPerSearch": "1", "maxUsdPerDay": "5"},
+            "synthesis": {
+                "candidates": 3, "repairRounds": 2, "temperatures": ["0", "0.4", "0.8"], "generatedTests": 0, "recall": 5,
+            },
             "steps": [{
                 "name": "s", "timeoutSeconds": 30, "memoryMib": 256, "input": {"deep": [null, 1.5, {"y": null}]},
                 "examples": [{"input": null, "output": null}, {"input": "text", "output": [true]}],

@@ -135,7 +135,7 @@ fn others() -> Vec<BadObject> {
             &["ttlSecondsAfterFinished", "0"],
         ),
         bad("Artifact", artifact("digest", json!("sha256:00")), &["spec.digest", "should match"]),
-        bad("Artifact", artifact("type", json!("Prompt")), &["spec.type", "\"Function\""]),
+        bad("Artifact", artifact("type", json!("Cake")), &["spec.type", "\"Function\""]),
         bad("Artifact", artifact("origin", json!({"kind": "Dream"})), &["spec.origin.kind", "\"Authored\""]),
         bad("Artifact", artifact("source", Value::Null), &["spec", "set source or sourceRef"]),
         bad("Tool", json!({"type": "PythonFunction"}), &["spec.pythonFunction", "must be set when type is"]),
@@ -144,7 +144,35 @@ fn others() -> Vec<BadObject> {
             tool("BashScript", "pythonFunction"),
             &["spec.bashScript", "spec.pythonFunction", "match"],
         ),
-        bad("Tool", tool("CloudLlm", "bashScript"), &["spec.type", "\"BashScript\""]),
+        bad("Tool", tool("Oracle", "bashScript"), &["spec.type", "\"BashScript\""]),
+        bad("Tool", json!({"type": "LocalLlm"}), &["spec.llm", "must be set when type is LocalLlm"]),
+        bad("Tool", llm("CloudLlm", "http://h/v1", &json!({})), &["spec.llm", "pricing must be set"]),
+        bad(
+            "Tool",
+            llm("LocalLlm", "http://user:pass@h/v1", &json!({})),
+            &["spec.llm.endpoint", "should match"],
+        ),
+        bad(
+            "Tool",
+            llm("EmbeddingModel", "http://h", &json!({"api": "Anthropic"})),
+            &["spec.llm", "has no embeddings"],
+        ),
+        bad(
+            "Tool",
+            json!({
+                "type": "BashScript", "bashScript": {"source": "cat"}, "constraints": {"maxUsdPerHour": "1"},
+            }),
+            &["spec.constraints", "for language models"],
+        ),
         bad("Tool", small, &["spec.constraints.memoryMib", "32"]),
     ]
+}
+
+/// A model at this endpoint.
+fn llm(type_: &str, endpoint: &str, fields: &Value) -> Value {
+    let mut spec = json!({"type": type_, "llm": {"endpoint": endpoint, "model": "m"}});
+    for (name, value) in fields.as_object().into_iter().flatten() {
+        spec["llm"][name] = value.clone();
+    }
+    spec
 }
