@@ -1,7 +1,7 @@
 //! What models are told. Each prompt is a file, and in the object store a blob that searches name by its digest.
 
 use bytes::Bytes;
-use dise_core::synthesis::Prompts;
+use dise_core::{digest::Digest, synthesis::Prompts};
 
 use crate::store::{Store, StoreError};
 
@@ -14,16 +14,20 @@ const GENERATE: &str = include_str!("../prompts/generate.md");
 const REPAIR: &str = include_str!("../prompts/repair.md");
 const TESTS: &str = include_str!("../prompts/tests.md");
 
+/// What a search names the prompts by.
+#[must_use]
+pub fn digests() -> Prompts {
+    let [system, generate, repair, tests] = ALL.map(|(_, text)| Digest::of(text.as_bytes()));
+    Prompts { system, generate, repair, tests }
+}
+
 /// Puts the prompts where the searches of a namespace find them.
 ///
 /// # Errors
 /// The store does not answer.
-pub async fn store(store: &Store, namespace: &str) -> Result<Prompts, StoreError> {
-    let put = |text: &'static str| store.put_blob(namespace, Bytes::from_static(text.as_bytes()));
-    Ok(Prompts {
-        system: put(SYSTEM).await?,
-        generate: put(GENERATE).await?,
-        repair: put(REPAIR).await?,
-        tests: put(TESTS).await?,
-    })
+pub async fn store(store: &Store, namespace: &str) -> Result<(), StoreError> {
+    for (_, text) in ALL {
+        store.put_blob(namespace, Bytes::from_static(text.as_bytes())).await?;
+    }
+    Ok(())
 }

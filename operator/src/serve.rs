@@ -19,7 +19,6 @@ use crate::{
     controllers::{
         self, Backoff, Context, FIELD_MANAGER, Reports, Signals,
         probe::Probe,
-        spend::Spend,
         usage::Usage,
         work::{Kind, Queue},
         workflow::Recent,
@@ -127,7 +126,6 @@ fn context(
         reports: Reports::new(Key::verification),
         searches: Reports::new(Key::synthesis),
         solutions: Reports::new(Key::solution),
-        spend: Spend::default(),
         recent: Recent::default(),
         probe: Probe::new()?,
         usage: Usage::default(),

@@ -21,8 +21,6 @@ const HOURS_KEPT: i64 = 48;
 pub struct Claim {
     /// Names the call: equal calls have equal answers.
     pub call: Digest,
-    /// Who makes it: a pod.
-    pub holder: String,
     /// The search that it is part of. A search has one pod at a time; while that may be making the call, no other
     /// search makes it.
     pub search: Digest,
@@ -261,7 +259,6 @@ mod tests {
     fn claim(call: &str, at_most: &str) -> Claim {
         Claim {
             call: Digest::of(call.as_bytes()),
-            holder: "pod-1".into(),
             search: Digest::of(b"search"),
             workflow: "triage".into(),
             tool: "gpt".into(),
@@ -310,7 +307,7 @@ mod tests {
     #[test]
     fn lets_one_pod_make_a_call_and_others_wait_for_it() {
         let mut ledger = Ledger::default();
-        let other = Claim { holder: "pod-2".into(), search: Digest::of(b"other"), ..claim("a", "0.05") };
+        let other = Claim { search: Digest::of(b"other"), ..claim("a", "0.05") };
         ledger.reserve(&claim("a", "0.05"), &Allowance::default(), NOW, LATER).unwrap();
         assert_eq!(ledger.reserve(&other, &Allowance::default(), NOW, LATER), Ok(Grant::Held(LATER)));
         assert_eq!(ledger.workflow("triage").unwrap().total, usd("0.05"));
@@ -320,7 +317,7 @@ mod tests {
     fn keeps_counting_the_call_of_a_pod_that_is_gone() {
         let mut ledger = Ledger::default();
         ledger.reserve(&claim("a", "0.05"), &search("0.12"), NOW, LATER).unwrap();
-        let heir = Claim { holder: "pod-2".into(), ..claim("a", "0.05") };
+        let heir = claim("a", "0.05");
         assert_eq!(ledger.reserve(&heir, &search("0.12"), LATER, LATER), Ok(Grant::Granted));
         assert_eq!(ledger.search(Digest::of(b"search")), usd("0.1"));
         ledger.settle(Digest::of(b"a"), usd("0.01"));

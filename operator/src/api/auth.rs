@@ -70,16 +70,14 @@ impl Caller {
             role.as_str()
         )))
     }
-}
 
-impl Caller {
     /// The request that a path names, if the caller has this role and was started for it.
     ///
     /// # Errors
     /// 400 for what is no digest, 403 otherwise.
     pub fn assigned(&self, role: Role, digest: &str) -> Result<Digest, Problem> {
         self.require(role)?;
-        let digest: Digest = digest.parse().map_err(|fault| Problem::invalid(format!("{fault}")))?;
+        let digest: Digest = digest.parse()?;
         if self.blobs.contains(&digest) {
             return Ok(digest);
         }

@@ -16,7 +16,7 @@ pub(super) async fn get(
     caller: Caller,
     Path(digest): Path<String>,
 ) -> Result<Response, Problem> {
-    let digest: Digest = digest.parse().map_err(|fault| Problem::invalid(format!("{fault}")))?;
+    let digest: Digest = digest.parse()?;
     // What may not be seen is answered like what does not exist.
     let absent = || Problem::not_found(format!("there is no blob {digest} for pod {}", caller.pod));
     if !may_read(&api, &caller, digest).await? {

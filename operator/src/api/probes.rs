@@ -19,11 +19,9 @@ pub(super) async fn put(
     report: Result<Json<ProbeReport>, JsonRejection>,
 ) -> Result<StatusCode, Problem> {
     let digest = caller.assigned(Role::Probe, &digest)?;
-    let Json(report) = report.map_err(|fault| Problem::invalid(fault.body_text()))?;
+    let Json(report) = report?;
     let context = &api.context;
     context.store.put(&Key::probe(&caller.namespace, digest), &report).await?;
-    for owner in context.probes.settle(&caller.namespace, digest) {
-        context.signals.owner(&caller.namespace, &owner);
-    }
+    context.signals.owners(&caller.namespace, context.probes.settle(&caller.namespace, digest));
     Ok(StatusCode::NO_CONTENT)
 }

@@ -2,9 +2,11 @@
 
 use axum::{
     Json,
+    extract::rejection::JsonRejection,
     http::{StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
 };
+use dise_core::digest::ParseDigestError;
 use serde_json::json;
 
 use crate::store::StoreError;
@@ -52,6 +54,18 @@ impl Problem {
     #[must_use]
     pub const fn status(&self) -> StatusCode {
         self.status
+    }
+}
+
+impl From<JsonRejection> for Problem {
+    fn from(fault: JsonRejection) -> Self {
+        Self::invalid(fault.body_text())
+    }
+}
+
+impl From<ParseDigestError> for Problem {
+    fn from(fault: ParseDigestError) -> Self {
+        Self::invalid(fault.to_string())
     }
 }
 

@@ -39,7 +39,7 @@ pub(super) async fn put(
     result: Result<Json<RunResult>, JsonRejection>,
 ) -> Result<StatusCode, Problem> {
     let run = find(&api, &caller, &name).await?;
-    let Json(result) = result.map_err(|fault| Problem::invalid(fault.body_text()))?;
+    let Json(result) = result?;
     let uid = run.metadata.uid.unwrap_or_default();
     if result.run_id != uid {
         return Err(Problem::invalid(format!("the result is that of run {}, not {uid}", result.run_id)));

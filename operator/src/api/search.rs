@@ -30,7 +30,7 @@ pub(super) async fn search(
     reader: Reader,
     query: Result<Json<SearchQuery>, JsonRejection>,
 ) -> Result<Json<SearchResult>, Problem> {
-    let Json(query) = query.map_err(|fault| Problem::invalid(fault.body_text()))?;
+    let Json(query) = query?;
     let found = api.context.memory.search(&reader.namespace, query).await;
     found.map(Json).map_err(|fault| match fault {
         MemoryError::Kind(_) => Problem::invalid(fault.to_string()),

@@ -8,17 +8,20 @@ use axum::{
     http::StatusCode,
 };
 use dise_core::{
-    budget::{Allowance, Claim, Grant},
+    budget::{Allowance, Claim, Grant, Ledger},
     digest::{Digest, canonical_json},
     synthesis::{Outcome, Spend, SynthesisReport, SynthesisRequest},
     verification::VerificationReport,
     wire::{CallAnswer, CallClaim, CallGrant, CallOutcome, Progress},
 };
 use jiff::Timestamp;
-use serde::de::DeserializeOwned;
 
 use super::{Api, auth::Caller, problem::Problem};
-use crate::{controllers::Context, labels::Role, store::Key};
+use crate::{
+    controllers::Context,
+    labels::Role,
+    store::{Key, StoreError},
+};
 
 /// How much longer than a call may take its reservation keeps others from making the same call.
 const GRACE: Duration = Duration::from_mins(1);
@@ -34,8 +37,8 @@ pub(super) async fn claim(
     claim: Result<Json<CallClaim>, JsonRejection>,
 ) -> Result<Json<CallGrant>, Problem> {
     let search = caller.assigned(Role::Synthesize, &digest)?;
-    let call = parse(&call)?;
-    let CallClaim { at_most } = body(claim)?;
+    let call: Digest = call.parse()?;
+    let Json(CallClaim { at_most }) = claim?;
     let context = &api.context;
     let namespace = &caller.namespace;
     let key = Key::call(namespace, call);
@@ -45,7 +48,6 @@ pub(super) async fn claim(
     let request = request(context, namespace, search).await?;
     let claim = Claim {
         call,
-        holder: caller.pod.clone(),
         search,
         workflow: caller.workflow.clone().unwrap_or_default(),
         tool: request.model.tool.clone(),
@@ -54,15 +56,15 @@ pub(super) async fn claim(
     let now = Timestamp::now();
     let expires = now + Duration::from_secs(request.model.timeout_seconds.into()) + GRACE;
     let allowance = allowance(&request);
-    let reserve = |ledger: &mut dise_core::budget::Ledger| ledger.reserve(&claim, &allowance, now, expires);
-    let grant = match context.spend.update(&context.store, namespace, reserve).await? {
+    let reserve = |ledger: &mut Ledger| ledger.reserve(&claim, &allowance, now, expires);
+    let grant = match book(context, namespace, reserve).await? {
         Err(refusal) => CallGrant::Refused { message: refusal.message, until: refusal.until },
         Ok(Grant::Held(_)) => CallGrant::Held { retry_after_seconds: ASK_AGAIN },
         // Whoever held the call may have stored its answer since this was asked for.
         Ok(Grant::Granted) => match context.store.document::<CallAnswer>(&key).await? {
             None => CallGrant::Granted,
             Some(answer) => {
-                context.spend.update(&context.store, namespace, |ledger| ledger.release(call)).await?;
+                book(context, namespace, |ledger| ledger.release(call)).await?;
                 CallGrant::Answered(answer)
             }
         },
@@ -78,17 +80,18 @@ pub(super) async fn settle(
     outcome: Result<Json<CallOutcome>, JsonRejection>,
 ) -> Result<StatusCode, Problem> {
     caller.assigned(Role::Synthesize, &digest)?;
-    let call = parse(&call)?;
+    let call: Digest = call.parse()?;
     let context = &api.context;
     let namespace = &caller.namespace;
-    match body(outcome)? {
+    let Json(outcome) = outcome?;
+    match outcome {
         CallOutcome::Answered(answer) => {
             context.store.put(&Key::call(namespace, call), &answer).await?;
             let cost = answer.cost_usd;
-            context.spend.update(&context.store, namespace, |ledger| ledger.settle(call, cost)).await?;
+            book(context, namespace, |ledger| ledger.settle(call, cost)).await?;
         }
         CallOutcome::NotCharged => {
-            context.spend.update(&context.store, namespace, |ledger| ledger.release(call)).await?;
+            book(context, namespace, |ledger| ledger.release(call)).await?;
         }
         CallOutcome::MaybeCharged => {}
     }
@@ -103,11 +106,11 @@ pub(super) async fn progress(
     progress: Result<Json<Progress>, JsonRejection>,
 ) -> Result<StatusCode, Problem> {
     let search = caller.assigned(Role::Synthesize, &digest)?;
-    let message = body(progress)?.message.chars().take(PROGRESS_CHARACTERS).collect();
+    let Json(Progress { message }) = progress?;
+    let message = message.chars().take(PROGRESS_CHARACTERS).collect();
     let context = &api.context;
-    for owner in context.syntheses.progress(&caller.namespace, search, message) {
-        context.signals.owner(&caller.namespace, &owner);
-    }
+    let owners = context.syntheses.progress(&caller.namespace, search, message);
+    context.signals.owners(&caller.namespace, owners);
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -119,7 +122,7 @@ pub(super) async fn report(
     report: Result<Json<SynthesisReport>, JsonRejection>,
 ) -> Result<StatusCode, Problem> {
     let search = caller.assigned(Role::Synthesize, &digest)?;
-    let report = body(report)?;
+    let Json(report) = report?;
     let context = &api.context;
     let namespace = &caller.namespace;
     let request = request(context, namespace, search).await?;
@@ -130,7 +133,7 @@ pub(super) async fn report(
     let key = Key::synthesis(namespace, search);
     let known = context.store.document::<SynthesisReport>(&key).await?;
     // A pod knows what it has spent itself; the ledger also knows what those before it had.
-    let booked = context.spend.update(&context.store, namespace, |ledger| ledger.search(search)).await?;
+    let booked = book(context, namespace, |ledger| ledger.search(search)).await?;
     let spend = Spend { usd: report.spend.usd.max(booked), ..report.spend };
     let report = SynthesisReport { spend, ..report };
     // The first verdict stands, unless it was one for the time being.
@@ -139,10 +142,8 @@ pub(super) async fn report(
         context.store.put(&key, &report).await?;
     }
     context.searches.forget(namespace, search);
-    context.spend.update(&context.store, namespace, |ledger| ledger.close(search)).await?;
-    for owner in context.syntheses.settle(namespace, search) {
-        context.signals.owner(namespace, &owner);
-    }
+    book(context, namespace, |ledger| ledger.close(search)).await?;
+    context.signals.owners(namespace, context.syntheses.settle(namespace, search));
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -195,10 +196,11 @@ pub(super) async fn request(
     serde_json::from_slice(&blob).map_err(|fault| Problem::invalid(format!("{digest}: {fault}")))
 }
 
-fn parse(digest: &str) -> Result<Digest, Problem> {
-    digest.parse().map_err(|fault| Problem::invalid(format!("{fault}")))
-}
-
-fn body<T: DeserializeOwned>(body: Result<Json<T>, JsonRejection>) -> Result<T, Problem> {
-    body.map(|Json(value)| value).map_err(|fault| Problem::invalid(fault.body_text()))
+/// Changes what a namespace has spent.
+async fn book<R>(
+    context: &Context,
+    namespace: &str,
+    change: impl FnMut(&mut Ledger) -> R,
+) -> Result<R, StoreError> {
+    context.store.update(&Key::spend(namespace), change).await
 }

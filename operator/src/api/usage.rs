@@ -24,7 +24,7 @@ pub(super) async fn put(
     if boot.is_empty() || boot.len() > 64 || !boot.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
         return Err(Problem::invalid("the boot id must be 1 to 64 letters, digits and hyphens"));
     }
-    let Json(mut report) = report.map_err(|fault| Problem::invalid(fault.body_text()))?;
+    let Json(mut report) = report?;
     let foreign =
         report.workflows.keys().find(|name| caller.workflow.as_ref().is_some_and(|own| own != *name));
     if let Some(name) = foreign {

@@ -19,7 +19,7 @@ pub(super) async fn put(
     report: Result<Json<VerificationReport>, JsonRejection>,
 ) -> Result<StatusCode, Problem> {
     let digest = caller.assigned(Role::Verify, &digest)?;
-    let Json(report) = report.map_err(|fault| Problem::invalid(fault.body_text()))?;
+    let Json(report) = report?;
     if report.request != digest {
         return Err(Problem::invalid(format!("the report is about {}, not {digest}", report.request)));
     }
@@ -29,8 +29,6 @@ pub(super) async fn put(
     if context.store.document::<VerificationReport>(&key).await?.is_none() {
         context.store.put(&key, &report).await?;
     }
-    for owner in context.verifications.settle(&caller.namespace, digest) {
-        context.signals.owner(&caller.namespace, &owner);
-    }
+    context.signals.owners(&caller.namespace, context.verifications.settle(&caller.namespace, digest));
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,6 +1,6 @@
 //! What every controller and the API share.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use dise_core::{synthesis::SynthesisReport, verification::VerificationReport};
 use dise_crds::{Tool, Workflow, WorkflowRun};
@@ -11,8 +11,7 @@ use kube::{
 use tokio::sync::{Notify, broadcast, watch};
 
 use super::{
-    Backoff, Owner, Reports, owner::OwnerKind, probe::Probe, spend::Spend, usage::Usage, work::Queue,
-    workflow::Recent,
+    Backoff, Owner, Reports, owner::OwnerKind, probe::Probe, usage::Usage, work::Queue, workflow::Recent,
 };
 use crate::{config::Settings, memory::Memory, metrics::Metrics, store::Store};
 
@@ -36,8 +35,6 @@ pub struct Context {
     pub searches: Reports<SynthesisReport>,
     /// Reports on the searches that solved a task, by task.
     pub solutions: Reports<SynthesisReport>,
-    /// What calls of models have cost.
-    pub spend: Spend,
     /// Every artifact, found again.
     pub memory: Memory,
     /// What was applied for workflows a moment ago.
@@ -92,13 +89,20 @@ impl Default for Signals {
 }
 
 impl Signals {
-    /// Wakes whoever asked for a verification.
-    pub fn owner(&self, namespace: &str, owner: &Owner) {
+    /// Wakes whoever asked for some work.
+    fn owner(&self, namespace: &str, owner: &Owner) {
         match owner.kind {
             OwnerKind::Workflow => self.workflow(namespace, &owner.name),
             OwnerKind::Tool => {
                 let _ = self.tools.send(ObjectRef::new(&owner.name).within(namespace));
             }
+        }
+    }
+
+    /// Wakes everybody who asked for some work.
+    pub fn owners(&self, namespace: &str, owners: BTreeSet<Owner>) {
+        for owner in owners {
+            self.owner(namespace, &owner);
         }
     }
 

@@ -9,7 +9,6 @@ pub mod executor;
 pub mod pods;
 pub mod probe;
 pub mod run;
-pub mod spend;
 pub mod tool;
 pub mod usage;
 pub mod work;

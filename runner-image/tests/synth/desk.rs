@@ -120,14 +120,8 @@ impl FakeDesk {
         if let Some(answer) = state.answers.get(&call) {
             return CallGrant::Answered(answer.clone());
         }
-        let claim = Claim {
-            call,
-            holder: "pod".into(),
-            search,
-            workflow: "flow".into(),
-            tool: request.model.tool.clone(),
-            at_most,
-        };
+        let claim =
+            Claim { call, search, workflow: "flow".into(), tool: request.model.tool.clone(), at_most };
         let allowance = Allowance {
             search: request.budget.max_usd_per_search,
             workflow_day: request.budget.max_usd_per_day,

@@ -11,6 +11,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Kind;
 
+/// Jobs of a namespace that run at the same time: a second, so that a long one does not hold up the rest.
+const ACTIVE_JOBS: usize = 2;
 const FIRST_DELAY: SignedDuration = SignedDuration::from_secs(10);
 const LONGEST_DELAY: SignedDuration = SignedDuration::from_mins(5);
 
@@ -90,7 +92,7 @@ pub fn next(kind: Kind, pending: &BTreeSet<Digest>, jobs: &[JobState], now: Time
         step.notes.insert(request, note);
     }
     let active = jobs.iter().filter(|job| job.phase == Phase::Active).count();
-    if active < kind.active_jobs() {
+    if active < ACTIVE_JOBS {
         step.start = ready.into_iter().next().map(|(attempt, requests)| {
             // What failed before is tried alone, so that it cannot take others down with it.
             let at_most = if attempt == 0 { kind.requests_per_job() } else { 1 };

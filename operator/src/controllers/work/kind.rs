@@ -34,12 +34,6 @@ impl Kind {
         }
     }
 
-    /// Jobs of a namespace that run at the same time: a second, so that a long one does not hold up the rest.
-    #[must_use]
-    pub const fn active_jobs(self) -> usize {
-        2
-    }
-
     /// Requests in one Job. A lost pod loses at most what it had not yet reported; a search is long, and its Job holds
     /// the key of one model.
     #[must_use]

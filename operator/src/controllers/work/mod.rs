@@ -92,14 +92,11 @@ impl Queue {
     pub fn progress(&self, namespace: &str, request: Digest, message: String) -> BTreeSet<Owner> {
         let mut namespaces = self.lock();
         let pending = namespaces.get_mut(namespace).and_then(|requests| requests.get_mut(&request));
-        match pending {
-            Some(pending) if pending.progress.as_ref() != Some(&message) => {
-                pending.note = Some(message.clone());
-                pending.progress = Some(message);
-                pending.owners.clone()
-            }
-            _ => BTreeSet::new(),
+        if let Some(pending) = pending {
+            pending.progress = Some(message.clone());
         }
+        drop(namespaces);
+        self.annotate(namespace, request, message)
     }
 
     /// Takes a request that was answered out of the queue and returns who asked.
@@ -259,9 +256,7 @@ async fn advance(
         }
         let progress = requests.get(&request).and_then(|demand| demand.progress.as_deref());
         let sentence = sentence(kind, &note, progress, &reasons);
-        for owner in queue.annotate(namespace, request, sentence) {
-            context.signals.owner(namespace, &owner);
-        }
+        context.signals.owners(namespace, queue.annotate(namespace, request, sentence));
     }
     let again = step.again_at.and_then(|at| Duration::try_from(at.duration_since(now)).ok());
     Ok(again.unwrap_or(LOOK_AFTER).clamp(Duration::from_millis(100), LOOK_AFTER))

@@ -37,6 +37,7 @@ use self::{
     search::Search,
 };
 use super::{Context, Error, Owner, apply};
+use crate::store::Key;
 
 const EVENT_CHARACTERS: usize = 1000;
 
@@ -108,7 +109,7 @@ async fn write_status(
         let ledger = if searches.is_empty() {
             Ledger::default()
         } else {
-            context.spend.of(&context.store, &namespace).await.unwrap_or_default()
+            context.store.document(&Key::spend(&namespace)).await?.unwrap_or_default()
         };
         search_status::describe(&mut wanted, workflow, searches, ledger.workflow(&workflow.name_any()), now);
     }

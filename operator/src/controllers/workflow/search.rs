@@ -124,7 +124,7 @@ async fn search(
     let request = SynthesisRequest {
         task,
         model: model.clone(),
-        prompts: prompts::store(&context.store, &namespace).await?,
+        prompts: prompts::digests(),
         search: synthesis::Search::from(&workflow.spec.synthesis),
         budget: (&workflow.spec.budget).into(),
         retry: labels::annotation(&workflow.metadata, labels::RETRY).unwrap_or_default().to_owned(),
@@ -142,6 +142,7 @@ async fn search(
         context.searches.forget(&namespace, digest);
     }
     wanted.insert(digest);
+    prompts::store(&context.store, &namespace).await?;
     store_request(&context.store, &namespace, &request).await?;
     let owner = super::owner(workflow);
     Ok(State::Searching(context.syntheses.submit(&namespace, digest, &owner, model.api_key.as_ref())))
