@@ -5,6 +5,7 @@
 //! knows nothing of Kubernetes, so that everything in it can be tested with a table.
 
 pub mod budget;
+mod causes;
 pub mod digest;
 pub mod function;
 pub mod money;
@@ -15,3 +16,5 @@ pub mod synthesis;
 pub mod verification;
 pub mod wire;
 pub mod workflow;
+
+pub use causes::causes;

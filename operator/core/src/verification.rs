@@ -98,6 +98,23 @@ pub struct CaseFailure {
 }
 
 impl VerificationReport {
+    /// A report in which nothing was run yet.
+    #[must_use]
+    pub fn new(request: Digest, function: Digest, runner: &str, at: Timestamp) -> Self {
+        Self {
+            request,
+            function,
+            runner: runner.to_owned(),
+            at,
+            fault: None,
+            passed: 0,
+            failed: 0,
+            failures: Vec::new(),
+            coverage_percent: None,
+            profile: None,
+        }
+    }
+
     /// Whether the function may serve.
     #[must_use]
     pub fn is_proof(&self) -> bool {

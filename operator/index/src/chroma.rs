@@ -4,7 +4,7 @@
 
 use std::{fmt, sync::Mutex, time::Duration};
 
-use dise_core::{digest::Digest, quality::Quality};
+use dise_core::{causes, digest::Digest, quality::Quality};
 use reqwest::{
     Method, StatusCode,
     blocking::{Client, Response},
@@ -217,15 +217,7 @@ impl Chroma {
 }
 
 fn unreachable(server: &ChromaServer, error: reqwest::Error) -> Error {
-    // What went wrong is in the innermost cause; the outer ones say that something did.
-    let error = error.without_url();
-    let mut reason = error.to_string();
-    let mut cause = std::error::Error::source(&error);
-    while let Some(inner) = cause {
-        reason = format!("{reason}: {inner}");
-        cause = inner.source();
-    }
-    Error::Chroma { url: server.shown(), reason }
+    Error::Chroma { url: server.shown(), reason: causes(&error.without_url()) }
 }
 
 /// What the server knows of an artifact besides its vector: what filters ask about.

@@ -1,10 +1,8 @@
 //! One HTTP request, bounded in size and time, whose failures never hold the key.
 
-use std::{
-    error::Error as _,
-    time::{Duration, Instant, SystemTime},
-};
+use std::time::{Duration, Instant, SystemTime};
 
+use dise_core::causes;
 use reqwest::{Method, Response, Url, header::RETRY_AFTER, redirect};
 use serde_json::Value;
 
@@ -45,7 +43,7 @@ impl Transport {
             .redirect(redirect::Policy::none())
             .user_agent(concat!("dise/", env!("CARGO_PKG_VERSION")))
             .build()
-            .map_err(|error| SettingsError::Http(chain(error)))?;
+            .map_err(|error| SettingsError::Http(causes(&error.without_url())))?;
         Ok(Self { client, key })
     }
 
@@ -119,12 +117,12 @@ impl Transport {
 
     fn failure(&self, error: reqwest::Error, timeout: Duration) -> Failure {
         if error.is_connect() {
-            return Failure::Unreachable { cause: self.scrub(&chain(error)) };
+            return Failure::Unreachable { cause: self.scrub(&causes(&error.without_url())) };
         }
         if error.is_timeout() {
             return Failure::TimedOut { after: timeout };
         }
-        Failure::Interrupted { cause: self.scrub(&chain(error)) }
+        Failure::Interrupted { cause: self.scrub(&causes(&error.without_url())) }
     }
 }
 
@@ -156,19 +154,6 @@ fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     }
     let date = httpdate::parse_http_date(value.trim()).ok()?;
     Some(date.duration_since(now).unwrap_or_default())
-}
-
-/// An error with everything that caused it, which is where TLS and DNS say what went wrong.
-fn chain(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

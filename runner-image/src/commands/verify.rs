@@ -88,19 +88,10 @@ async fn carry_out(
 
 /// The report on a request that no runner could carry out, so that nobody tries it again and again.
 fn refusal(request: Digest, function: Option<Digest>, fault: &str) -> VerificationReport {
-    VerificationReport {
-        request,
-        // What cannot be read has no function; the field must still name something.
-        function: function.unwrap_or(request),
-        runner: RUNNER.to_owned(),
-        at: Timestamp::now(),
-        fault: Some(fault.to_owned()),
-        passed: 0,
-        failed: 0,
-        failures: Vec::new(),
-        coverage_percent: None,
-        profile: None,
-    }
+    // What cannot be read has no function; the field must still name something.
+    let function = function.unwrap_or(request);
+    let fault = Some(fault.to_owned());
+    VerificationReport { fault, ..VerificationReport::new(request, function, RUNNER, Timestamp::now()) }
 }
 
 fn summary(report: &VerificationReport) -> String {

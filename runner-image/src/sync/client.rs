@@ -1,7 +1,6 @@
 //! The HTTP client of the operator's `/v1` API.
 
 use std::{
-    error::Error as _,
     fs, io,
     path::{Path, PathBuf},
     time::Duration,
@@ -9,6 +8,7 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use dise_core::{
+    causes,
     digest::Digest,
     synthesis::SynthesisReport,
     verification::VerificationReport,
@@ -145,7 +145,7 @@ impl Operator {
                 OperatorError::Settings(format!("DISE_OPERATOR_URL is not an http(s) URL: `{}`", access.url))
             })?;
         let authorities = Certificate::from_pem_bundle(access.ca.as_bytes()).map_err(|error| {
-            OperatorError::Settings(format!("DISE_OPERATOR_CA is not a PEM certificate: {}", chain(&error)))
+            OperatorError::Settings(format!("DISE_OPERATOR_CA is not a PEM certificate: {}", causes(&error)))
         })?;
         if base.scheme() == "https" && authorities.is_empty() {
             return Err(OperatorError::Settings(
@@ -159,7 +159,7 @@ impl Operator {
             .no_proxy()
             .user_agent(concat!("dise-runner/", env!("CARGO_PKG_VERSION")))
             .build()
-            .map_err(|error| OperatorError::Settings(chain(&error)))?;
+            .map_err(|error| OperatorError::Settings(causes(&error)))?;
         Ok(Self { http, base, token_file: access.token_file.clone() })
     }
 
@@ -377,7 +377,7 @@ impl Operator {
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> OperatorError {
-        OperatorError::Unreachable { url: self.base.to_string(), message: chain(error) }
+        OperatorError::Unreachable { url: self.base.to_string(), message: causes(error) }
     }
 }
 
@@ -402,18 +402,6 @@ async fn detail(mut answer: Response) -> String {
     };
     let text: String = text.trim().chars().take(DETAIL_BYTES).collect();
     if text.is_empty() { text } else { format!(": {text}") }
-}
-
-/// An error with everything that caused it, which is where TLS and DNS say what went wrong.
-fn chain(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -56,16 +56,9 @@ mod tests {
     fn passed(source: &str, p95: u64, agreeing: u32) -> Passed {
         let function = Function { language: Language::Python, source: source.to_owned() };
         let proof = VerificationReport {
-            request: Digest::of(b""),
-            function: function.digest(),
-            runner: String::new(),
-            at: Timestamp::UNIX_EPOCH,
-            fault: None,
             passed: 4,
-            failed: 0,
-            failures: Vec::new(),
-            coverage_percent: None,
             profile: Profile::measure(&[p95], 4, 4, None, Timestamp::UNIX_EPOCH),
+            ..VerificationReport::new(Digest::of(b""), function.digest(), "", Timestamp::UNIX_EPOCH)
         };
         Passed { function, proof, agreeing }
     }

@@ -219,16 +219,10 @@ mod tests {
         let failed = u32::try_from(failing.len()).unwrap();
         let failures = failing.iter().map(|example| CaseFailure { example: *example, message: "no".into() });
         let proof = VerificationReport {
-            request: Digest::of(b""),
-            function: function.digest(),
-            runner: String::new(),
-            at: Timestamp::UNIX_EPOCH,
-            fault: None,
             passed: 8 - failed,
             failed,
             failures: failures.collect(),
-            coverage_percent: None,
-            profile: None,
+            ..VerificationReport::new(Digest::of(b""), function.digest(), "", Timestamp::UNIX_EPOCH)
         };
         let candidate = Candidate {
             function: Some(function.digest()),

@@ -147,19 +147,12 @@ mod tests {
 
     fn proof(failing: &[u32]) -> VerificationReport {
         VerificationReport {
-            request: Digest::of(b""),
-            function: Digest::of(b""),
-            runner: String::new(),
-            at: Timestamp::UNIX_EPOCH,
-            fault: None,
-            passed: 0,
             failed: u32::try_from(failing.len()).unwrap(),
             failures: failing
                 .iter()
                 .map(|example| CaseFailure { example: *example, message: String::new() })
                 .collect(),
-            coverage_percent: None,
-            profile: None,
+            ..VerificationReport::new(Digest::of(b""), Digest::of(b""), "", Timestamp::UNIX_EPOCH)
         }
     }
 

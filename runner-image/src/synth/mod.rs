@@ -22,6 +22,7 @@ mod course;
 mod desk;
 mod dialogue;
 mod exhibit;
+mod flaw;
 mod generated;
 mod judge;
 mod notation;

@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::{
     SearchError,
     dialogue::{Speaker, parts},
+    flaw::{Broken, Flaw},
     notation::{cut, fenced, literal},
     signature::Signature,
 };
@@ -35,44 +36,6 @@ pub(super) struct Templates {
     pub(super) generate: String,
     pub(super) repair: String,
     pub(super) tests: String,
-}
-
-/// Code that shall be repaired, and what is wrong with it.
-#[derive(Clone, Debug)]
-pub(super) struct Broken<'b> {
-    pub(super) function: &'b Function,
-    pub(super) flaw: Flaw,
-}
-
-impl Broken<'_> {
-    /// The same without what may be said differently the next time: times, addresses.
-    pub(super) fn steady(&self) -> Self {
-        Self { function: self.function, flaw: self.flaw.steady() }
-    }
-}
-
-/// What is wrong with code.
-#[derive(Clone, Debug)]
-pub(super) enum Flaw {
-    /// It cannot be run.
-    Fault(String),
-    /// It looks its answers up.
-    Memorised(String),
-    /// It fails the case at this position.
-    Case(usize, String),
-    /// It fails a case that is not shown.
-    Unseen,
-}
-
-impl Flaw {
-    fn steady(&self) -> Self {
-        match self {
-            Self::Fault(_) => Self::Fault("…".to_owned()),
-            Self::Memorised(_) => Self::Memorised("…".to_owned()),
-            Self::Case(case, _) => Self::Case(*case, "…".to_owned()),
-            Self::Unseen => Self::Unseen,
-        }
-    }
 }
 
 /// Writes the prompts of a search.

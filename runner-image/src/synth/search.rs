@@ -1,7 +1,5 @@
 //! Carries out what the other modules decide.
 
-use std::collections::BTreeMap;
-
 use dise_core::{
     digest::Digest,
     function::Function,
@@ -25,11 +23,12 @@ use super::{
     code,
     course::{Ask, Course, Tried, Wish, temperature},
     exhibit::Exhibit,
+    flaw::broken,
     generated::{Poll, Rules, poll, proposals, schema},
     judge::Trial,
     notation::cut,
     progress::{relay, standing},
-    prompt::{Broken, Flaw, Templates, Writer, answer_tokens},
+    prompt::{Templates, Writer, answer_tokens},
 };
 
 /// Inputs that nobody wrote on which a function that passed is tried.
@@ -352,21 +351,6 @@ impl Seeker<'_> {
     fn say(&self, message: String) {
         self.say.send_replace(message);
     }
-}
-
-/// What is to be repaired about a candidate; nothing without code.
-fn broken(tried: &Tried, case: Option<usize>) -> Option<Broken<'_>> {
-    let function = tried.function.as_ref()?;
-    let failures = tried.proof.iter().flat_map(|proof| &proof.failures);
-    let messages: BTreeMap<usize, &String> =
-        failures.map(|failure| (failure.example as usize, &failure.message)).collect();
-    let flaw = match (&tried.candidate.verdict, case.and_then(|case| messages.get_key_value(&case))) {
-        (Verdict::Fault { message }, _) => Flaw::Fault(message.clone()),
-        (Verdict::Memorised { message }, _) => Flaw::Memorised(message.clone()),
-        (_, Some((case, message))) => Flaw::Case(*case, (*message).clone()),
-        (_, None) => Flaw::Unseen,
-    };
-    Some(Broken { function, flaw })
 }
 
 /// Why there is no code in an answer.

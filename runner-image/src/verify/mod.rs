@@ -58,16 +58,8 @@ pub async fn verify(
     let judge = Judge::new(request)?;
     let bench = Bench::new(workers, request);
     let mut report = VerificationReport {
-        request: digest,
-        function: bench.callable.digest(),
-        runner: runner.to_owned(),
-        at: Timestamp::now(),
         fault: bench.load().await?,
-        passed: 0,
-        failed: 0,
-        failures: Vec::new(),
-        coverage_percent: None,
-        profile: None,
+        ..VerificationReport::new(digest, bench.callable.digest(), runner, Timestamp::now())
     };
     if report.fault.is_none() {
         let Ran { returned, harmless } = bench.run_examples(&judge, &mut report).await?;

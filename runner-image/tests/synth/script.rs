@@ -114,16 +114,15 @@ impl Bench for FakeBench<'_> {
         let failures =
             (total - failed..total).map(|example| CaseFailure { example, message: format!("at {moment}") });
         Ok(VerificationReport {
-            request: request.digest().unwrap(),
-            function: request.function.digest(),
-            runner: "1".into(),
-            at: Timestamp::UNIX_EPOCH,
-            fault: None,
             passed: total - failed,
             failed,
             failures: failures.collect(),
-            coverage_percent: None,
-            profile: None,
+            ..VerificationReport::new(
+                request.digest().unwrap(),
+                request.function.digest(),
+                "1",
+                Timestamp::UNIX_EPOCH,
+            )
         })
     }
 

@@ -246,16 +246,10 @@ mod tests {
 
     fn report(passed: u32, failed: u32) -> Proof {
         Proof::Report(Arc::new(VerificationReport {
-            request: Digest::of(b"r"),
-            function: Digest::of(b"f"),
-            runner: "test".into(),
-            at: Timestamp::UNIX_EPOCH,
-            fault: None,
             passed,
             failed,
             failures: vec![CaseFailure { example: 0, message: "expected 1, got 2".into() }],
-            coverage_percent: None,
-            profile: None,
+            ..VerificationReport::new(Digest::of(b"r"), Digest::of(b"f"), "test", Timestamp::UNIX_EPOCH)
         }))
     }
 
