@@ -181,6 +181,14 @@ impl Index {
         Ok(digests)
     }
 
+    /// The digest of one artifact's content; `None` if there is no such artifact.
+    ///
+    /// # Errors
+    /// A failure of files.
+    pub fn digest(&self, namespace: &Namespace, id: &str) -> Result<Option<Digest>, Error> {
+        self.existing(namespace)?.map_or(Ok(None), |shelf| shelf.digest(id))
+    }
+
     /// How many artifacts a namespace has.
     ///
     /// # Errors

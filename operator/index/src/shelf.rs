@@ -14,6 +14,7 @@ use std::{
     thread,
 };
 
+use dise_core::digest::Digest;
 use rusqlite::Connection;
 
 use crate::{
@@ -116,6 +117,15 @@ impl Shelf {
     /// How many artifacts there are.
     pub(crate) fn count(&self) -> usize {
         self.look().book.len()
+    }
+
+    /// The digest of one artifact's content.
+    pub(crate) fn digest(&self, id: &str) -> Result<Option<Digest>, Error> {
+        self.reading(|session| {
+            let slot = catalog::slot(session, id)?;
+            let record = slot.map(|slot| catalog::record(session, slot)).transpose()?;
+            Ok(record.map(|record| record.digest))
+        })
     }
 
     /// Calls `each` with every record, which lacks text and vector.

@@ -16,6 +16,8 @@ const READS: usize = 32;
 const BATCH: usize = 256;
 /// How often it is looked whether somebody asks for the index to be built anew.
 const LOOK: Duration = Duration::from_secs(2);
+/// How often the index is written down.
+const FLUSH: Duration = Duration::from_mins(5);
 const PAUSE: Duration = Duration::from_secs(10);
 
 impl Memory {
@@ -35,26 +37,34 @@ impl Memory {
         }
     }
 
-    /// Builds the index anew whenever a file asks for it, for as long as it is polled.
-    pub(super) async fn rebuild_on_demand(&self) {
+    /// Waits until a file asks for the index to be built anew, and does so.
+    pub(super) async fn rebuild_when_asked(&self) {
         let Some(marker) = self.folder.as_deref().map(marker) else { return std::future::pending().await };
-        loop {
+        while !tokio::fs::try_exists(&marker).await.unwrap_or(false) {
             tokio::time::sleep(LOOK).await;
-            if !tokio::fs::try_exists(&marker).await.unwrap_or(false) {
-                continue;
+        }
+        let outcome = async {
+            for namespace in self.blocking(dise_index::Index::namespaces).await? {
+                self.blocking(move |index| index.discard(&namespace)).await?;
             }
-            let outcome = async {
-                for namespace in self.blocking(dise_index::Index::namespaces).await? {
-                    self.blocking(move |index| index.discard(&namespace)).await?;
-                }
-                self.load_all().await
-            };
-            match outcome.await {
-                Ok(read) => tracing::info!(read, "the index of artifacts was built anew"),
-                Err(fault) => tracing::error!(%fault, "cannot build the index of artifacts anew"),
-            }
-            if let Err(fault) = tokio::fs::remove_file(&marker).await {
-                tracing::warn!(%fault, file = %marker.display(), "cannot remove the file");
+            self.load_all().await
+        };
+        match outcome.await {
+            Ok(read) => tracing::info!(read, "the index of artifacts was built anew"),
+            Err(fault) => tracing::error!(%fault, "cannot build the index of artifacts anew"),
+        }
+        if let Err(fault) = tokio::fs::remove_file(&marker).await {
+            tracing::warn!(%fault, file = %marker.display(), "cannot remove the file");
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Writes down now and then what makes the next start quick, for as long as it is polled.
+    pub(super) async fn keep_flushed(&self) {
+        loop {
+            tokio::time::sleep(FLUSH).await;
+            if let Err(fault) = self.blocking(dise_index::Index::flush).await {
+                tracing::warn!(%fault, "the index of artifacts was not written down; its next start takes longer");
             }
         }
     }

@@ -55,8 +55,14 @@ pub(super) fn of_artifact(artifact: &Artifact) -> Vec<Record> {
     [own].into_iter().chain(tests).collect()
 }
 
+/// What changes of a record while its content does not.
+pub(super) fn standing_of(record: &Record) -> Standing {
+    let Record { quality, p95_latency_us, usage, updated, .. } = *record;
+    Standing { quality, p95_latency_us, usage, updated }
+}
+
 /// What was measured and counted of an artifact.
-pub(super) fn standing(artifact: &Artifact) -> Standing {
+fn standing(artifact: &Artifact) -> Standing {
     let status = artifact.status.clone().unwrap_or_default();
     let profile = status.profile.as_ref();
     Standing {

@@ -4,7 +4,7 @@ use dise_core::{
     digest::Digest,
     function::{Language, Limits},
 };
-use dise_crds::{ArtifactSpec, Origin, OriginKind};
+use dise_crds::{ArtifactSpec, Origin, OriginKind, Workflow, WorkflowSpec, WorkflowStatus};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -83,10 +83,29 @@ async fn follows_the_store_and_is_built_anew_when_asked() {
     store.delete(&Key::artifact("shop", "mirror-1")).await.unwrap();
     remember(&store, "mirror-2", "Reverse the text.").await;
     tokio::select! {
-        () = memory.rebuild_on_demand() => {}
+        () = memory.rebuild_when_asked() => {}
         outcome = reindex(&settings) => outcome.unwrap(),
     }
     assert_eq!(names(&memory, "reverse").await, ["mirror-2"]);
+}
+
+#[tokio::test]
+async fn takes_over_what_changes_of_an_object_and_its_words_only_when_they_do() {
+    let memory = Memory::open(&settings(&[]), store()).unwrap();
+    let declared = |description: &str, executions| {
+        let spec = WorkflowSpec { description: description.into(), ..WorkflowSpec::default() };
+        let mut workflow = Workflow::new("mirror", spec);
+        workflow.metadata.namespace = Some("shop".into());
+        workflow.status = Some(WorkflowStatus { executions: Some(executions), ..WorkflowStatus::default() });
+        records::of_workflow(&workflow).into_iter().collect::<Vec<_>>()
+    };
+    memory.remember(declared("Reverse the text.", 1)).await.unwrap();
+    memory.remember(declared("Reverse the text.", 7)).await.unwrap();
+    let found = memory.search("shop", words("reverse")).await.unwrap().hits;
+    assert_eq!((found.len(), found[0].usage), (1, 7));
+    memory.remember(declared("Turn the text round.", 8)).await.unwrap();
+    assert!(memory.search("shop", words("reverse")).await.unwrap().hits.is_empty());
+    assert_eq!(memory.search("shop", words("round")).await.unwrap().hits[0].usage, 8);
 }
 
 #[tokio::test]

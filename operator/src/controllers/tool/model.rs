@@ -30,15 +30,17 @@ pub(super) async fn assess(
     let Some(model) = tool.spec.model(&tool.name_any()) else {
         return Ok(Verdict::new(Status::False, "InvalidSpec", "spec.llm is not set".to_owned()));
     };
-    let last = last_probe(tool);
-    if let Some((at, verdict)) = last.filter(|(at, verdict)| wait(*at, verdict, Timestamp::now()).is_some()) {
-        let again = wait(at, &verdict, Timestamp::now()).unwrap_or_default();
-        context.probes.retain(namespace, owner, &BTreeSet::new());
-        return Ok(Verdict { again, ..verdict });
-    }
+    let last = match last_probe(tool).map(|verdict| (wait(&verdict, Timestamp::now()), verdict)) {
+        Some((Some(again), verdict)) => {
+            context.probes.retain(namespace, owner, &BTreeSet::new());
+            return Ok(Verdict { again, ..verdict });
+        }
+        Some((None, verdict)) => Some(verdict),
+        None => None,
+    };
     let secret = model.api_key.clone();
     let embeds = tool.spec.type_ == ToolType::EmbeddingModel;
-    let request = ProbeRequest { model, embeds, last: last_probe(tool).map(|(at, _)| at) };
+    let request = ProbeRequest { model, embeds, last: last.as_ref().and_then(|verdict| verdict.probed) };
     let digest = store_request(&context.store, namespace, &request).await?;
     context.probes.retain(namespace, owner, &BTreeSet::from([digest]));
     let key = Key::probe(namespace, digest);
@@ -48,27 +50,26 @@ pub(super) async fn assess(
     }
     let note = context.probes.submit(namespace, digest, owner, secret.as_ref());
     // A model that answered is taken to answer until it is known that it does not.
-    Ok(last_probe(tool).map_or_else(
+    Ok(last.map_or_else(
         || Verdict::new(Status::Unknown, "Probing", note),
-        |(_, verdict)| Verdict { again: ASK_FAILING, ..verdict },
+        |verdict| Verdict { again: ASK_FAILING, ..verdict },
     ))
 }
 
 /// What the model said when it was asked last, as it is declared now.
-fn last_probe(tool: &Tool) -> Option<(Timestamp, Verdict)> {
+fn last_probe(tool: &Tool) -> Option<Verdict> {
     let status =
         tool.status.as_ref().filter(|status| status.observed_generation == tool.metadata.generation)?;
     let at = status.last_probe_time.as_ref()?.0;
     let ready = find_condition(&status.conditions, READY)?;
     let holds = is_true(&status.conditions, READY);
-    let verdict = outcome(at, holds, ready.reason.clone(), ready.message.clone());
-    Some((at, verdict))
+    Some(outcome(at, holds, ready.reason.clone(), ready.message.clone()))
 }
 
 /// How long until the model is to be asked again; `None` when it is time.
-fn wait(at: Timestamp, verdict: &Verdict, now: Timestamp) -> Option<Duration> {
-    let interval = if verdict.status == Status::True { ASK_READY } else { ASK_FAILING };
-    Duration::try_from((at + interval).duration_since(now)).ok().filter(|wait| !wait.is_zero())
+fn wait(verdict: &Verdict, now: Timestamp) -> Option<Duration> {
+    let due = verdict.probed? + verdict.again;
+    Duration::try_from(due.duration_since(now)).ok().filter(|wait| !wait.is_zero())
 }
 
 fn verdict(report: &ProbeReport) -> Verdict {
@@ -105,9 +106,9 @@ mod tests {
     #[test]
     fn asks_a_failing_model_again_within_a_minute_and_an_answering_one_later() {
         for (ready, interval) in [(true, ASK_READY), (false, ASK_FAILING)] {
-            let (at, verdict) = last_probe(&probed(ready, 2)).unwrap();
-            assert_eq!(wait(at, &verdict, NOW), Some(interval));
-            assert_eq!(wait(at, &verdict, NOW + interval), None);
+            let verdict = last_probe(&probed(ready, 2)).unwrap();
+            assert_eq!(wait(&verdict, NOW), Some(interval));
+            assert_eq!(wait(&verdict, NOW + interval), None);
         }
     }
 
